@@ -1,0 +1,54 @@
+"""Fine-tune BERT and GPT in Keras 3 on TensorFlow, exactly as the reference would.
+
+Names load on first use, so `import kerasft` takes no time: a checkpoint goes in,
+`fit` trains, and a SavedModel that takes raw strings comes out.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+# The public names, in the order of the data, and where each is defined.
+_PLACES = {
+    "read_csv": "data.corpus",
+    "read_tsv": "data.corpus",
+    "read_jsonl": "data.corpus",
+    "read_parquet": "data.columnar",
+    "read_tfds": "data.columnar",
+    "from_pandas": "data.columnar",
+    "from_datasets": "data.columnar",
+    "from_lists": "data.corpus",
+    "from_rows": "data.corpus",
+    "split": "data.splits",
+    "duplicates_between": "data.splits",
+    "balanced_weights": "data.labels",
+    "Backbone": "models",
+    "TextClassifier": "tasks",
+    "AdamW": "objectives.optimizer",
+    "adamw": "objectives.optimizer",
+    "WarmupSchedule": "objectives.schedule",
+    "strategy": "training.devices",
+    "TensorBoard": "training.tensorboard",
+    "BestCheckpoint": "training.callbacks",
+    "finetune": "workflows.finetune",
+    "evaluate": "workflows.evaluate",
+    "predict": "workflows.predict",
+    "export": "workflows.export",
+    "inspect": "workflows.inspect",
+    "KerasftError": "_errors",
+}
+
+__all__ = ["__version__", *_PLACES]
+
+
+def __getattr__(name):
+    if name not in _PLACES:
+        raise AttributeError(f"module 'kerasft' has no attribute '{name}'")
+    module = importlib.import_module(f"kerasft.{_PLACES[name]}")
+    value = getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted(__all__)

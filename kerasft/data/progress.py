@@ -1,0 +1,23 @@
+"""A bar for work over many rows."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import TimeRemainingColumn as Remaining
+
+SHOWN_FROM = 20_000
+
+
+@contextmanager
+def bar(what: str, total: int) -> Iterator:
+    """Give a function to call with the number of rows just done.
+
+    Args:
+        what: the work, as a heading of the bar.
+        total: rows in all; below `SHOWN_FROM` nothing is shown.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, Remaining(), disable=total < SHOWN_FROM) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda done: progress.advance(task, done)

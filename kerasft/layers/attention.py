@@ -1,0 +1,95 @@
+"""Multi-head self-attention, and the mask that says who may look at whom.
+
+The mask is an addend for the scores, made once per batch by `attention_bias` and
+given to every block. The softmax is float32 whatever the dtype policy: in half
+precision it loses the small probabilities.
+
+Source: Vaswani et al. 2017, section 3.2 (arXiv:1706.03762).
+"""
+
+import keras
+from keras import ops
+
+from kerasft.layers.dropout import Dropout
+
+# exp() of it is 0. Not the smallest float32: Keras casts what a layer is given to the
+# compute dtype, and there it would be -inf, and NaN in a row that may see nothing.
+HIDDEN = -30_000.0
+
+
+def attention_bias(attention_mask=None, sequence_ids=None):
+    """Addend for attention scores: 0 where a token may be seen, else very negative.
+
+    Args:
+        attention_mask: (batch, length), 1 = token, 0 = padding; or None.
+        sequence_ids: (batch, length), which example of a packed row a token belongs
+            to, 0 = padding; or None. Tokens see their own example alone.
+
+    Returns:
+        float32 (batch, 1, 1 or length, length), or None where nothing is hidden.
+    """
+    visible = None
+    if attention_mask is not None:
+        visible = ops.cast(attention_mask, "bool")[:, None, None, :]
+    if sequence_ids is not None:
+        same = ops.equal(sequence_ids[:, None, :, None], sequence_ids[:, None, None, :])
+        same = ops.logical_and(same, sequence_ids[:, None, None, :] > 0)
+        visible = same if visible is None else ops.logical_and(visible, same)
+    if visible is None:
+        return None
+    return ops.where(visible, 0.0, HIDDEN)
+
+
+class SelfAttention(keras.layers.Layer):
+    """Each token becomes a weighted mean of the tokens it may see.
+
+    Input and output: (batch, length, width).
+
+    Args:
+        num_heads: heads; they share the width evenly.
+        attention_dropout: share of attention weights dropped.
+        dropout: share of the output dropped.
+        initializer: of the four kernels.
+    """
+
+    def __init__(
+        self, num_heads, attention_dropout, dropout, initializer="zeros", **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.num_heads = num_heads
+        self.initializer = initializer
+        self.attention_dropout = Dropout(attention_dropout, name="attention_dropout")
+        self.dropout = Dropout(dropout, name="dropout")
+
+    def build(self, shape):
+        """Build the four projections for inputs of `shape`."""
+        self.width = shape[-1]
+        for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
+            layer = keras.layers.Dense(
+                self.width, kernel_initializer=self.initializer, name=name
+            )
+            setattr(self, name, layer)
+            layer.build(shape)
+
+    def call(self, tokens, bias=None, training=None):
+        """Attend; `bias` is what `attention_bias` gives."""
+        queries = self._heads(self.q_proj(tokens))
+        keys = self._heads(self.k_proj(tokens))
+        values = self._heads(self.v_proj(tokens))
+        scale = (self.width // self.num_heads) ** -0.5
+        # (batch, heads, length, length)
+        scores = ops.matmul(queries * scale, ops.transpose(keys, (0, 1, 3, 2)))
+        scores = ops.cast(scores, "float32")
+        if bias is not None:
+            scores = scores + ops.cast(bias, "float32")
+        weights = ops.cast(ops.softmax(scores), self.compute_dtype)
+        weights = self.attention_dropout(weights, training=training)
+        mixed = ops.transpose(ops.matmul(weights, values), (0, 2, 1, 3))
+        merged = ops.reshape(mixed, (-1, ops.shape(tokens)[1], self.width))
+        return self.dropout(self.o_proj(merged), training=training)
+
+    def _heads(self, tokens):
+        """Split (batch, length, width) into (batch, heads, length, width / heads)."""
+        shape = (-1, ops.shape(tokens)[1], self.num_heads)
+        split = ops.reshape(tokens, (*shape, self.width // self.num_heads))
+        return ops.transpose(split, (0, 2, 1, 3))

@@ -1,0 +1,42 @@
+"""One block of a transformer encoder, normalised after each residual sum.
+
+Source: Vaswani et al. 2017, section 3.1 (arXiv:1706.03762).
+"""
+
+import keras
+
+
+class Block(keras.layers.Layer):
+    """Attention, then an MLP; each is added to its input, and the sum normalised.
+
+    Input and output: (batch, length, width).
+
+    Args:
+        attention: the `SelfAttention`, named "attention".
+        mlp: the `Mlp`, named "mlp".
+        epsilon: of both layer norms.
+    """
+
+    def __init__(self, attention, mlp, epsilon, **kwargs):
+        super().__init__(**kwargs)
+        self.attention = attention
+        self.attention_norm = keras.layers.LayerNormalization(
+            epsilon=epsilon, name="attention_norm"
+        )
+        self.mlp = mlp
+        self.mlp_norm = keras.layers.LayerNormalization(
+            epsilon=epsilon, name="mlp_norm"
+        )
+
+    def build(self, shape):
+        """Build the four parts for inputs of `shape`."""
+        self.attention.build(shape)
+        self.attention_norm.build(shape)
+        self.mlp.build(shape)
+        self.mlp_norm.build(shape)
+
+    def call(self, tokens, bias=None, training=None):
+        """Run the block; `bias` is what `attention_bias` gives."""
+        attended = self.attention(tokens, bias=bias, training=training)
+        tokens = self.attention_norm(tokens + attended)
+        return self.mlp_norm(tokens + self.mlp(tokens, training=training))

@@ -1,0 +1,99 @@
+"""Token ids to vectors: token + segment + position, normalised.
+
+Source: Devlin et al. 2018, section 3 (arXiv:1810.04805); the positions after a
+padding id: fairseq's `make_positions`, as RoBERTa was trained with.
+"""
+
+import keras
+from keras import ops
+
+from kerasft.layers.dropout import Dropout
+
+
+def positions_in_row(input_ids):
+    """Positions 0, 1, 2, …: (1, length) for ids (batch, length)."""
+    return ops.arange(ops.shape(input_ids)[1], dtype="int32")[None, :]
+
+
+def positions_after_padding(input_ids, pad_token_id):
+    """RoBERTa's positions: tokens count from `pad_token_id` + 1, padding stays at it.
+
+    Input and output: (batch, length).
+    """
+    real = ops.cast(ops.not_equal(input_ids, pad_token_id), "int32")
+    return ops.cumsum(real, axis=1) * real + pad_token_id
+
+
+class TokenEmbedding(keras.layers.Layer):
+    """Sum of the learned vectors of a token, its segment and its position.
+
+    Input: `input_ids`, `position_ids` and, with segments, `token_type_ids`, each
+    (batch, length), the last two also (1, length). Output: (batch, length, width).
+
+    Args:
+        sizes: rows of the three tables, (tokens, positions, segments); segments may
+            be 0, then there is no segment table.
+        table_width: width of the tables.
+        width: width of the output; a projection bridges a difference (ELECTRA).
+        epsilon: of the layer norm.
+        dropout: share of the output dropped.
+        initializer: of tables and projection.
+    """
+
+    def __init__(
+        self,
+        sizes,
+        table_width,
+        width,
+        epsilon,
+        dropout,
+        initializer="zeros",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        tokens, positions, segments = sizes
+
+        def table(rows, name):
+            return keras.layers.Embedding(rows, table_width, initializer, name=name)
+
+        self.token_embedding = table(tokens, "token_embedding")
+        self.position_embedding = table(positions, "position_embedding")
+        self.segment_embedding = (
+            table(segments, "segment_embedding") if segments else None
+        )
+        self.embedding_norm = keras.layers.LayerNormalization(
+            epsilon=epsilon, name="embedding_norm"
+        )
+        self.dropout = Dropout(dropout, name="dropout")
+        self.embedding_proj = (
+            keras.layers.Dense(
+                width, kernel_initializer=initializer, name="embedding_proj"
+            )
+            if width != table_width
+            else None
+        )
+        self.table_width = table_width
+
+    def build(self, shape):
+        """Build tables, norm and projection for ids of `shape` (batch, length)."""
+        embedded = (*shape, self.table_width)
+        self.token_embedding.build(shape)
+        self.position_embedding.build(shape)
+        if self.segment_embedding is not None:
+            self.segment_embedding.build(shape)
+        self.embedding_norm.build(embedded)
+        if self.embedding_proj is not None:
+            self.embedding_proj.build(embedded)
+
+    def call(self, input_ids, position_ids, token_type_ids=None, training=None):
+        """Embed; without `token_type_ids` every token is of segment 0."""
+        tokens = self.token_embedding(input_ids)
+        if self.segment_embedding is not None:
+            if token_type_ids is None:
+                token_type_ids = ops.zeros_like(position_ids)
+            tokens = tokens + self.segment_embedding(token_type_ids)
+        tokens = tokens + self.position_embedding(position_ids)
+        tokens = self.dropout(self.embedding_norm(tokens), training=training)
+        if self.embedding_proj is None:
+            return tokens
+        return self.embedding_proj(tokens)

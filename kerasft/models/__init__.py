@@ -1,0 +1,27 @@
+"""Backbones: one family of pretrained models a file, all of them in `FAMILIES`."""
+
+from kerasft._registry import Registry
+from kerasft.models import bert, distilbert, electra, roberta
+from kerasft.models.backbone import Backbone
+
+__all__ = ["FAMILIES", "Backbone", "family_of"]
+
+FAMILIES = Registry(
+    "model family",
+    **{
+        "bert": bert.FAMILY,
+        "distilbert": distilbert.FAMILY,
+        "electra": electra.FAMILY,
+        "roberta": roberta.FAMILY,
+        "xlm-roberta": roberta.XLM_FAMILY,
+    },
+)
+
+
+def family_of(config_json):
+    """Give the family of a parsed `config.json`, by its `model_type`.
+
+    Raises:
+        UnknownNameError: none of `FAMILIES`.
+    """
+    return FAMILIES[str(config_json.get("model_type"))]

@@ -1,0 +1,199 @@
+"""BERT: a bidirectional encoder, normalised after each sum.
+
+RoBERTa, DistilBERT and ELECTRA are the same formula with other numbers and names;
+their files hold only those.
+
+Source: Devlin et al. 2018 (arXiv:1810.04805).
+"""
+
+from kerasft._errors import DataError
+from kerasft.layers.attention import SelfAttention, attention_bias
+from kerasft.layers.block import Block
+from kerasft.layers.embedding import (
+    TokenEmbedding,
+    positions_after_padding,
+    positions_in_row,
+)
+from kerasft.layers.initializer import normal
+from kerasft.layers.mlp import Mlp
+from kerasft.layers.pooling import FirstTokenHead
+from kerasft.models.backbone import Backbone
+from kerasft.models.config import EncoderConfig
+from kerasft.models.family import Family, Head
+
+
+class BertBackbone(Backbone):
+    """Embedding, then blocks of attention and MLP.
+
+    Args:
+        family: its `Family`.
+        config: its `EncoderConfig`.
+        initializer: of tables and kernels; None draws N(0, initializer_range).
+    """
+
+    def __init__(self, family, config, initializer=None, name="backbone"):
+        super().__init__(family, config, name=name)
+        initializer = initializer or normal(config.initializer_range)
+        self.embedding = TokenEmbedding(
+            (config.vocab_size, config.max_position_embeddings, config.type_vocab_size),
+            config.embedding_size,
+            config.hidden_size,
+            config.layer_norm_eps,
+            config.hidden_dropout,
+            initializer,
+            name="embedding",
+        )
+        for i in range(config.num_layers):
+            # By attribute, not in a list: tf.train.Checkpoint drops layers in lists.
+            setattr(self, f"block_{i}", _new_block(config, initializer, f"block_{i}"))
+        self.build()
+
+    @property
+    def blocks(self):
+        """The blocks, from the embedding upwards."""
+        return [getattr(self, f"block_{i}") for i in range(self.config.num_layers)]
+
+    def build(self, input_shape=None):
+        """Make all weights; they depend on the config alone."""
+        self.embedding.build((None, None))
+        for block in self.blocks:
+            block.build((None, None, self.config.hidden_size))
+
+    def call(self, inputs, training=None):
+        """Compute the hidden states (batch, length, width)."""
+        input_ids = inputs["input_ids"]
+        sequence_ids = inputs.get("sequence_ids")
+        position_ids = inputs.get("position_ids")
+        if position_ids is None and sequence_ids is not None:
+            raise DataError(
+                "Packed rows (sequence_ids) need position_ids, which start anew with "
+                "each example."
+            )
+        if position_ids is None:
+            position_ids = self._default_positions(input_ids)
+        bias = attention_bias(inputs.get("attention_mask"), sequence_ids)
+        hidden = self.embedding(
+            input_ids, position_ids, inputs.get("token_type_ids"), training=training
+        )
+        for block in self.blocks:
+            hidden = block(hidden, bias=bias, training=training)
+        return hidden
+
+    def _default_positions(self, input_ids):
+        if self.config.positions_after_padding:
+            return positions_after_padding(input_ids, self.config.pad_token_id)
+        return positions_in_row(input_ids)
+
+
+def _new_block(config, initializer, name):
+    projection_dropout = config.projection_dropout
+    if projection_dropout is None:
+        projection_dropout = config.hidden_dropout
+    return Block(
+        SelfAttention(
+            config.num_heads,
+            config.attention_dropout,
+            projection_dropout,
+            initializer,
+            name="attention",
+        ),
+        Mlp(
+            config.intermediate_size,
+            config.hidden_act,
+            config.hidden_dropout,
+            initializer,
+            name="mlp",
+        ),
+        config.layer_norm_eps,
+        name=name,
+    )
+
+
+def first_token_head(activation, dropout_first=False):
+    """Give the `Head.build` of a `FirstTokenHead` with these two."""
+
+    def build(config, num_labels):
+        head = FirstTokenHead(
+            num_labels,
+            activation,
+            config.head_dropout,
+            dropout_first,
+            normal(config.initializer_range),
+            name="head",
+        )
+        head.build((None, None, config.hidden_size))
+        return head
+
+    return build
+
+
+def encoder_rows(prefix):
+    """Name rows that BERT, RoBERTa and ELECTRA share, for a prefix like "bert."."""
+    block = prefix + "encoder.layer.{i}."
+    return (
+        ("embedding/token_embedding", prefix + "embeddings.word_embeddings"),
+        ("embedding/position_embedding", prefix + "embeddings.position_embeddings"),
+        ("embedding/segment_embedding", prefix + "embeddings.token_type_embeddings"),
+        ("embedding/embedding_norm", prefix + "embeddings.LayerNorm"),
+        ("block_{i}/attention/q_proj", block + "attention.self.query"),
+        ("block_{i}/attention/k_proj", block + "attention.self.key"),
+        ("block_{i}/attention/v_proj", block + "attention.self.value"),
+        ("block_{i}/attention/o_proj", block + "attention.output.dense"),
+        ("block_{i}/attention_norm", block + "attention.output.LayerNorm"),
+        ("block_{i}/mlp/up_proj", block + "intermediate.dense"),
+        ("block_{i}/mlp/down_proj", block + "output.dense"),
+        ("block_{i}/mlp_norm", block + "output.LayerNorm"),
+    )
+
+
+CONFIG_ROWS = (
+    ("vocab_size", "vocab_size"),
+    ("hidden_size", "hidden_size"),
+    ("num_layers", "num_hidden_layers"),
+    ("num_heads", "num_attention_heads"),
+    ("intermediate_size", "intermediate_size"),
+    ("max_position_embeddings", "max_position_embeddings"),
+    ("type_vocab_size", "type_vocab_size"),
+    ("hidden_act", "hidden_act"),
+    ("layer_norm_eps", "layer_norm_eps"),
+    ("hidden_dropout", "hidden_dropout_prob"),
+    ("attention_dropout", "attention_probs_dropout_prob"),
+    ("classifier_dropout", "classifier_dropout"),
+    ("initializer_range", "initializer_range"),
+    ("pad_token_id", "pad_token_id"),
+    ("problem_type", "problem_type"),
+)
+
+SIZE_ROWS = (
+    ("vocab_size", "embedding/token_embedding/embeddings", 0),
+    ("embedding_size", "embedding/token_embedding/embeddings", 1),
+    ("max_position_embeddings", "embedding/position_embedding/embeddings", 0),
+    ("hidden_size", "block_{i}/attention/q_proj/kernel", 0),
+    ("intermediate_size", "block_{i}/mlp/up_proj/kernel", 1),
+)
+
+# A decoder's causal mask, and relative positions, are other formulas.
+ONLY = {
+    "is_decoder": False,
+    "add_cross_attention": False,
+    "position_embedding_type": "absolute",
+}
+
+FAMILY = Family(
+    model_type="bert",
+    architecture="Bert",
+    prefix="bert.",
+    config_class=EncoderConfig,
+    backbone_class=BertBackbone,
+    config_rows=CONFIG_ROWS,
+    rows=encoder_rows("bert."),
+    size_rows=SIZE_ROWS,
+    heads={
+        "text_classifier": Head(
+            build=first_token_head("tanh"),
+            rows=(("pooler", "bert.pooler.dense"), ("logits", "classifier")),
+            architecture="ForSequenceClassification",
+        ),
+    },
+    only=ONLY,
+)

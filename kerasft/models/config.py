@@ -1,0 +1,240 @@
+"""The numbers of an encoder, and how they are spelled in `config.json`.
+
+In: the parsed JSON and a family's rows `ours <-> theirs`. Out: a frozen dataclass,
+every value of it checked. Fields that no row names are kept, for saving, only where
+they are numbers or well-known words: no field of a JSON file ever selects code, a
+path or an address.
+"""
+
+from dataclasses import MISSING, dataclass, field, fields
+from numbers import Real
+
+from kerasft._errors import CheckpointError, SettingsError
+from kerasft.layers.activation import ACTIVATIONS
+
+
+def _integer(low, high, optional=False):
+    def fits(value):
+        return (optional and value is None) or (
+            type(value) is int and low <= value <= high
+        )
+
+    return fits, f"an integer from {low} to {high:,}"
+
+
+def _number(fits_range, words, optional=False):
+    def fits(value):
+        return (optional and value is None) or (
+            isinstance(value, Real)
+            and not isinstance(value, bool)
+            and fits_range(value)
+        )
+
+    return fits, words
+
+
+def _share(optional=False):
+    return _number(lambda value: 0 <= value < 1, "a number from 0 to below 1", optional)
+
+
+def _one_of(known):
+    return (
+        lambda value: value is None or (isinstance(value, str) and value in known),
+        f"one of {', '.join(sorted(known))}",
+    )
+
+
+# Far beyond any model there is: what is outside is a damaged or hostile file.
+CHECKS = {
+    "vocab_size": _integer(1, 10_000_000),
+    "hidden_size": _integer(1, 65_536),
+    "num_layers": _integer(1, 1_000),
+    "num_heads": _integer(1, 1_024),
+    "intermediate_size": _integer(1, 1_000_000),
+    "max_position_embeddings": _integer(1, 10_000_000),
+    "type_vocab_size": _integer(0, 1_000),
+    "embedding_size": _integer(1, 65_536, optional=True),
+    "pad_token_id": _integer(0, 10_000_000, optional=True),
+    "hidden_dropout": _share(),
+    "attention_dropout": _share(),
+    "classifier_dropout": _share(optional=True),
+    "projection_dropout": _share(optional=True),
+    "layer_norm_eps": _number(lambda value: 0 < value <= 1, "above 0, at most 1"),
+    "initializer_range": _number(lambda value: 0 < value <= 100, "above 0 to 100"),
+    "hidden_act": _one_of(ACTIVATIONS),
+    "problem_type": _one_of(
+        (
+            "regression",
+            "single_label_classification",
+            "multi_label_classification",
+        )
+    ),
+}
+
+# Fields of config.json that are kept though they are words; other words could name
+# a file or code.
+WORDS = ("position_embedding_type", "summary_activation", "summary_type")
+WRITTEN_ANEW = ("num_labels", "trust_remote_code")
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Sizes and settings of a BERT-like encoder.
+
+    Raises:
+        SettingsError: values out of bounds, all of them told at once.
+    """
+
+    model_type: str
+    vocab_size: int
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+    intermediate_size: int
+    max_position_embeddings: int
+    type_vocab_size: int = 2
+    """Rows of the segment table; 0 for a model without one."""
+    embedding_size: int | None = None
+    """Width of the embedding tables; None becomes `hidden_size`."""
+    hidden_act: str = "gelu"
+    layer_norm_eps: float = 1e-12
+    hidden_dropout: float = 0.1
+    attention_dropout: float = 0.1
+    """Share of attention weights dropped."""
+    classifier_dropout: float | None = None
+    """Share dropped in a head; None is `hidden_dropout`."""
+    projection_dropout: float | None = None
+    """Share dropped after attention's o_proj; None is `hidden_dropout`."""
+    positions_after_padding: bool = False
+    """Whether positions count from `pad_token_id` + 1, as RoBERTa's do."""
+    initializer_range: float = 0.02
+    """Standard deviation of new weights."""
+    pad_token_id: int | None = 0
+    labels: tuple[str, ...] = ()
+    """Names of a head's labels, in the order of its logits; () where not told."""
+    problem_type: str | None = None
+    extra: dict = field(default_factory=dict, compare=False)
+    """Further numbers of config.json, kept for saving."""
+
+    def __post_init__(self):
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        problems = _problems(values, {})
+        if problems:
+            raise SettingsError("; ".join(problems))
+        if self.hidden_size % self.num_heads:
+            raise SettingsError(
+                f"{self.num_heads} heads cannot share a width of {self.hidden_size} "
+                "evenly."
+            )
+        if self.pad_token_id is None and self.positions_after_padding:
+            raise SettingsError("pad_token_id is missing; positions count from it.")
+        if self.pad_token_id is not None and self.pad_token_id >= self.vocab_size:
+            raise SettingsError(
+                f"pad_token_id is {self.pad_token_id}, outside a vocabulary of "
+                f"{self.vocab_size} tokens."
+            )
+        if self.embedding_size is None:
+            object.__setattr__(self, "embedding_size", self.hidden_size)
+
+    @property
+    def head_dropout(self):
+        """Share dropped in a head."""
+        if self.classifier_dropout is None:
+            return self.hidden_dropout
+        return self.classifier_dropout
+
+
+def _problems(values, spelling):
+    """What is wrong with `values`, {our field: value}, one sentence each."""
+    return [
+        f"{spelling.get(name, name)} is {values[name]!r:.60}, expected {words}"
+        for name, (fits, words) in CHECKS.items()
+        if name in values and not fits(values[name])
+    ]
+
+
+def from_json(family, content, source):
+    """Give the config that a parsed `config.json` describes.
+
+    Args:
+        family: the `Family` of its model type.
+        content: the parsed JSON object.
+        source: its path, for messages.
+
+    Raises:
+        CheckpointError: a size is missing, a value is out of bounds, or the model is
+            of a kind that the family's formula does not cover.
+    """
+    spelling = dict(family.config_rows)
+    values = {**family.defaults}
+    values |= {
+        ours: content[theirs] for ours, theirs in spelling.items() if theirs in content
+    }
+    problems = [
+        f"{spelling.get(f.name, f.name)} is missing"
+        for f in fields(family.config_class)
+        if f.default is MISSING
+        and f.default_factory is MISSING
+        and f.name not in (*values, "model_type")
+    ]
+    problems += _problems(values, spelling)
+    problems += [
+        f"{theirs} is {content[theirs]!r:.60}, only {only!r} is supported"
+        for theirs, only in family.only.items()
+        if content.get(theirs, only) != only
+    ]
+    labels = _labels(content, problems)
+    if problems:
+        raise CheckpointError(f"{source}: " + "; ".join(problems) + ".")
+    extra = {key: value for key, value in content.items() if _is_kept(key, value)}
+    for theirs in spelling.values():
+        extra.pop(theirs, None)
+    try:
+        return family.config_class(
+            model_type=family.model_type, labels=labels, extra=extra, **values
+        )
+    except SettingsError as error:
+        raise CheckpointError(f"{source}: {error}") from error
+
+
+def _labels(content, problems):
+    """Names of `id2label` in order; () where there are none."""
+    names = content.get("id2label")
+    if names is None:
+        return ()
+    ids = [str(i) for i in range(len(names))] if isinstance(names, dict) else None
+    if ids is None or set(names) != set(ids):
+        problems.append("id2label does not name the labels 0, 1, 2, … in order")
+        return ()
+    return tuple(str(names[i]) for i in ids)
+
+
+def _is_kept(key, value):
+    if key.startswith("_") or key in WRITTEN_ANEW:
+        return False
+    items = value if isinstance(value, list) else [value]
+    is_number = all(item is None or isinstance(item, Real) for item in items)
+    return is_number or (key in WORDS and isinstance(value, str))
+
+
+def to_json(family, config, architecture):
+    """Give the `config.json` of a saved model, as `transformers` 5 reads it.
+
+    Args:
+        family: the model's `Family`.
+        config: its `EncoderConfig`.
+        architecture: such as "ForSequenceClassification", or "Model".
+    """
+    content = {
+        **config.extra,
+        **{theirs: getattr(config, ours) for ours, theirs in family.config_rows},
+        "architectures": [family.architecture + architecture],
+        "dtype": "float32",
+        "model_type": family.model_type,
+    }
+    if config.problem_type is None:
+        del content["problem_type"]
+    if config.labels:
+        content["id2label"] = {str(i): name for i, name in enumerate(config.labels)}
+        content["label2id"] = {name: i for i, name in enumerate(config.labels)}
+    return content

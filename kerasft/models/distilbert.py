@@ -1,0 +1,60 @@
+"""DistilBERT: BERT without segments, and without dropout after attention's o_proj.
+
+Its layer norms' epsilon is 1e-12, whatever config.json says.
+
+Source: Sanh et al. 2019 (arXiv:1910.01108).
+"""
+
+from dataclasses import replace
+
+from kerasft.models import bert
+from kerasft.models.family import Head
+
+BLOCK = "distilbert.transformer.layer.{i}."
+
+FAMILY = replace(
+    bert.FAMILY,
+    model_type="distilbert",
+    architecture="DistilBert",
+    prefix="distilbert.",
+    config_rows=(
+        ("vocab_size", "vocab_size"),
+        ("hidden_size", "dim"),
+        ("num_layers", "n_layers"),
+        ("num_heads", "n_heads"),
+        ("intermediate_size", "hidden_dim"),
+        ("max_position_embeddings", "max_position_embeddings"),
+        ("hidden_act", "activation"),
+        ("hidden_dropout", "dropout"),
+        ("attention_dropout", "attention_dropout"),
+        ("classifier_dropout", "seq_classif_dropout"),
+        ("initializer_range", "initializer_range"),
+        ("pad_token_id", "pad_token_id"),
+        ("problem_type", "problem_type"),
+    ),
+    rows=(
+        ("embedding/token_embedding", "distilbert.embeddings.word_embeddings"),
+        ("embedding/position_embedding", "distilbert.embeddings.position_embeddings"),
+        ("embedding/embedding_norm", "distilbert.embeddings.LayerNorm"),
+        ("block_{i}/attention/q_proj", BLOCK + "attention.q_lin"),
+        ("block_{i}/attention/k_proj", BLOCK + "attention.k_lin"),
+        ("block_{i}/attention/v_proj", BLOCK + "attention.v_lin"),
+        ("block_{i}/attention/o_proj", BLOCK + "attention.out_lin"),
+        ("block_{i}/attention_norm", BLOCK + "sa_layer_norm"),
+        ("block_{i}/mlp/up_proj", BLOCK + "ffn.lin1"),
+        ("block_{i}/mlp/down_proj", BLOCK + "ffn.lin2"),
+        ("block_{i}/mlp_norm", BLOCK + "output_layer_norm"),
+    ),
+    heads={
+        "text_classifier": Head(
+            build=bert.first_token_head("relu"),
+            rows=(("pooler", "pre_classifier"), ("logits", "classifier")),
+            architecture="ForSequenceClassification",
+        ),
+    },
+    defaults={
+        "type_vocab_size": 0,
+        "projection_dropout": 0.0,
+        "classifier_dropout": 0.2,
+    },
+)

@@ -1,0 +1,1 @@
+"""What is minimised, how, and how the result is measured."""

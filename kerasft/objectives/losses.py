@@ -1,0 +1,141 @@
+"""Losses that say, item by item, what is scored and how much it weighs.
+
+An item is a row, a token, or one class of a row: whatever the labels name one by one.
+A train step sums `loss x weight` over the items of the global batch and divides by
+the sum of the weights, so uneven batches, masks and replicas change nothing.
+Labels of -100 are not scored. Losses are in nats, computed in float32.
+"""
+
+import keras
+from keras import ops
+
+from kerasft._errors import SettingsError
+
+IGNORED = -100
+
+
+class ItemLoss(keras.losses.Loss):
+    """A loss with one value and one weight for each item of the labels.
+
+    Subclasses give `call(y_true, y_pred)`, the values in the shape of the items, and
+    may weigh items in `item_weights(y_true)`.
+    """
+
+    def __init__(self, name=None):
+        super().__init__(name=name, reduction="mean_with_sample_weight")
+
+    def item_weights(self, y_true):
+        """1 where an item is scored, 0 where its label is -100."""
+        return ops.cast(ops.not_equal(y_true, IGNORED), "float32")
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        """Mean over the scored items: Σ(loss·weight) / Σ weight."""
+        weights = self.item_weights(ops.convert_to_tensor(y_true))
+        if sample_weight is not None:
+            weights = weights * expand_to(sample_weight, weights)
+        return super().__call__(y_true, y_pred, sample_weight=weights)
+
+
+class CrossEntropy(ItemLoss):
+    """One class of many, given by number.
+
+    Args:
+        label_smoothing: share of the target spread evenly over all classes.
+        class_weight: weight of each class, in label order; None: all weigh 1.
+
+    `call` takes labels (...) integers and logits (..., classes).
+
+    Source: Szegedy et al. 2016 (arXiv:1512.00567), section 7, for the smoothing.
+    """
+
+    def __init__(self, label_smoothing=0.0, class_weight=None, name="cross_entropy"):
+        super().__init__(name)
+        self.label_smoothing = _share(label_smoothing)
+        self.class_weight = class_weight
+
+    def call(self, y_true, y_pred):
+        """Loss of each item, shape of `y_true`."""
+        logits = ops.cast(y_pred, "float32")
+        scored = ops.not_equal(y_true, IGNORED)
+        labels = ops.where(scored, y_true, ops.zeros_like(y_true))
+        loss = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+        if self.label_smoothing:
+            even = -ops.mean(ops.log_softmax(logits), axis=-1)
+            loss = (1 - self.label_smoothing) * loss + self.label_smoothing * even
+        return ops.where(scored, loss, ops.zeros_like(loss))
+
+    def item_weights(self, y_true):
+        """The weight of each item's class; 0 where the label is -100."""
+        weights = super().item_weights(y_true)
+        if self.class_weight is None:
+            return weights
+        table = ops.convert_to_tensor(self.class_weight, "float32")
+        labels = ops.where(weights > 0, y_true, ops.zeros_like(y_true))
+        return weights * ops.take(table, ops.cast(labels, "int32"))
+
+
+class BinaryCrossEntropy(ItemLoss):
+    """Any number of classes at once; labels and logits (batch, classes).
+
+    Args:
+        label_smoothing: labels move this far towards one half.
+        class_weight: weight of each class, in label order; None: all weigh 1.
+    """
+
+    def __init__(
+        self, label_smoothing=0.0, class_weight=None, name="binary_cross_entropy"
+    ):
+        super().__init__(name)
+        self.label_smoothing = _share(label_smoothing)
+        self.class_weight = class_weight
+
+    def call(self, y_true, y_pred):
+        """Loss of each class of each row, (batch, classes)."""
+        logits = ops.cast(y_pred, "float32")
+        labels = ops.cast(y_true, "float32")
+        labels = ops.where(labels == IGNORED, ops.zeros_like(labels), labels)
+        if self.label_smoothing:
+            labels = labels * (1 - self.label_smoothing) + 0.5 * self.label_smoothing
+        # max(x, 0) - x·y + log(1 + exp(-|x|)): no overflow at either end.
+        return (
+            ops.relu(logits)
+            - logits * labels
+            + ops.log1p(ops.exp(-ops.absolute(logits)))
+        )
+
+    def item_weights(self, y_true):
+        """The weight of each class of each row."""
+        weights = super().item_weights(y_true)
+        if self.class_weight is None:
+            return weights
+        return weights * ops.convert_to_tensor(self.class_weight, "float32")
+
+
+class SquaredError(ItemLoss):
+    """Squared distance to one number (batch,) or several (batch, numbers)."""
+
+    def __init__(self, name="squared_error"):
+        super().__init__(name)
+
+    def call(self, y_true, y_pred):
+        """Squared error of each number, shape of `y_true`."""
+        predicted = ops.reshape(ops.cast(y_pred, "float32"), ops.shape(y_true))
+        return ops.square(ops.cast(y_true, "float32") - predicted)
+
+    def item_weights(self, y_true):
+        """Every number counts: -100 may be a target."""
+        return ops.ones_like(ops.cast(y_true, "float32"))
+
+
+def expand_to(weights, items):
+    """Weights of rows (batch,) in the rank of `items`, to be multiplied with them."""
+    weights = ops.cast(ops.convert_to_tensor(weights), "float32")
+    while len(weights.shape) < len(items.shape):
+        weights = ops.expand_dims(weights, -1)
+    return weights
+
+
+def _share(value):
+    if not 0 <= value < 1:
+        raise SettingsError(f"label_smoothing is {value}; it must be in [0, 1).")
+    return float(value)

@@ -1,0 +1,140 @@
+"""Metrics of classification and regression, equal to scikit-learn's and SciPy's.
+
+All keep sums that add up over batches and replicas; logits go in, not probabilities.
+"""
+
+import keras
+from keras import ops
+
+from kerasft.objectives.losses import expand_to
+
+
+class Accuracy(keras.metrics.Mean):
+    """Share of items whose best class is the label; labels of -100 do not count."""
+
+    def __init__(self, name="accuracy"):
+        super().__init__(name=name)
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Labels (...), logits (..., classes)."""
+        best = ops.argmax(y_pred, axis=-1)
+        right = ops.cast(ops.equal(ops.cast(y_true, best.dtype), best), "float32")
+        weights = ops.cast(ops.greater_equal(y_true, 0), "float32")
+        if sample_weight is not None:
+            weights = weights * expand_to(sample_weight, weights)
+        return super().update_state(right, sample_weight=weights)
+
+
+class _CountsF1(keras.metrics.Metric):
+    """F1 from counts of true positives, predicted and actual items for each class."""
+
+    def __init__(self, num_classes, average, name):
+        super().__init__(name=name)
+        self.average = average
+        self.hits = self.add_weight((num_classes,), "zeros", name="hits")
+        self.predicted = self.add_weight((num_classes,), "zeros", name="predicted")
+        self.actual = self.add_weight((num_classes,), "zeros", name="actual")
+
+    def add(self, actual, predicted, sample_weight):
+        """Count two 0/1 arrays (items, classes)."""
+        if sample_weight is not None:
+            weight = expand_to(sample_weight, actual)
+            actual, predicted = actual * weight, predicted * weight
+            hits = actual * ops.cast(predicted > 0, "float32")
+        else:
+            hits = actual * predicted
+        self.hits.assign_add(ops.sum(hits, axis=0))
+        self.predicted.assign_add(ops.sum(predicted, axis=0))
+        self.actual.assign_add(ops.sum(actual, axis=0))
+
+    def result(self):
+        """F1, 0 to 1; a class that is neither there nor predicted does not count."""
+        hits, both = self.hits + 0.0, self.predicted + self.actual
+        if self.average == "micro":
+            hits, both = ops.sum(hits), ops.sum(both)
+        f1 = 2 * hits / ops.maximum(both, 1e-9)
+        if self.average == "micro":
+            return f1
+        seen = ops.cast(both > 0, "float32")
+        return ops.sum(f1 * seen) / ops.maximum(ops.sum(seen), 1.0)
+
+
+class F1(_CountsF1):
+    """Mean F1 over the classes ("macro"), one label an item.
+
+    Args:
+        num_classes: number of labels.
+    """
+
+    def __init__(self, num_classes, name="f1"):
+        super().__init__(num_classes, "macro", name)
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Labels (batch,) integers, logits (batch, classes)."""
+        classes = self.hits.shape[0]
+        actual = ops.one_hot(ops.cast(y_true, "int32"), classes, dtype="float32")
+        predicted = ops.one_hot(ops.argmax(y_pred, -1), classes, dtype="float32")
+        self.add(actual, predicted, sample_weight)
+
+
+class MultiLabelF1(_CountsF1):
+    """F1 over many labels an item, a label predicted where its logit is above 0.
+
+    Args:
+        num_classes: number of labels.
+        average: "micro" or "macro".
+    """
+
+    def __init__(self, num_classes, average, name):
+        super().__init__(num_classes, average, name)
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Labels (batch, classes) of 0 and 1, logits (batch, classes)."""
+        predicted = ops.cast(y_pred > 0, "float32")
+        self.add(ops.cast(y_true, "float32"), predicted, sample_weight)
+
+
+class AbsoluteError(keras.metrics.Mean):
+    """Mean distance to the target."""
+
+    def __init__(self, name="mae"):
+        super().__init__(name=name)
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Targets (batch,) or (batch, numbers), predictions of as many numbers."""
+        y_true = ops.cast(y_true, "float32")
+        distance = ops.absolute(y_true - ops.reshape(y_pred, ops.shape(y_true)))
+        if sample_weight is not None:
+            sample_weight = expand_to(sample_weight, distance)
+            sample_weight = sample_weight * ops.ones_like(distance)
+        return super().update_state(distance, sample_weight=sample_weight)
+
+
+class Pearson(keras.metrics.Metric):
+    """Correlation of predictions and targets, all numbers of a row taken alike.
+
+    The sums are float64: targets with a large mean and a small spread would drown
+    in rounding.
+    """
+
+    def __init__(self, name="pearson"):
+        super().__init__(name=name)
+        self.sums = self.add_weight((6,), "zeros", dtype="float64", name="sums")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Targets (batch,) or (batch, numbers), predictions of as many numbers."""
+        x = ops.cast(y_true, "float32")
+        w = ops.ones_like(x)
+        if sample_weight is not None:
+            w = w * expand_to(sample_weight, x)
+        w, x, y = (ops.cast(ops.reshape(t, (-1,)), "float64") for t in (w, x, y_pred))
+        terms = [w, w * x, w * y, w * x * x, w * y * y, w * x * y]
+        self.sums.assign_add(ops.stack([ops.sum(term) for term in terms]))
+
+    def result(self):
+        """-1 to 1; 0 while either side has no spread."""
+        n, x, y, xx, yy, xy = (self.sums[i] for i in range(6))
+        n = ops.maximum(n, 1.0)
+        root = ops.sqrt(ops.maximum((xx - x * x / n) * (yy - y * y / n), 0.0))
+        ratio = (xy - x * y / n) / ops.maximum(root, 1e-12)
+        return ops.cast(ops.where(root > 1e-12, ratio, 0.0), "float32")

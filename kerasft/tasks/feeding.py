@@ -1,0 +1,126 @@
+"""From rows to batches, and from texts to predictions, for every task."""
+
+import abc
+
+import numpy as np
+
+from kerasft._errors import DataError, SettingsError
+from kerasft.data.batching import BatchPlan
+from kerasft.data.encoding import encode_rows
+
+
+class Feeding(abc.ABC):
+    """Mixin of a task that has a `tokenizer` and can `predict` logits."""
+
+    @abc.abstractmethod
+    def label_array(self, rows):
+        """Labels of rows as an array, or None where the rows have none.
+
+        Raises:
+            DataError: the labels do not fit the task.
+        """
+
+    @abc.abstractmethod
+    def described(self, logits):
+        """Predictions as plain Python values, one for each row of `logits`."""
+
+    def dataset(  # noqa: PLR0913 - each named by the user
+        self,
+        rows,
+        batch_size=32,
+        *,
+        training=False,
+        seed=0,
+        group_by_length=None,
+        tokens_per_batch=None,
+        max_shapes=16,
+        weights=None,
+    ):
+        """Tokenised batches of rows, as a `tf.data.Dataset` of (inputs, labels).
+
+        Its attribute `batches` tells the padding share and holds the position.
+
+        Args:
+            rows: what a reader gives (`read_csv`, `from_lists`, ...).
+            batch_size: rows of one step, over all devices.
+            training: shuffle anew each epoch, and group rows of like length. Without
+                it batches keep the order of the rows.
+            seed: of the shuffling.
+            group_by_length: batches of like length; None: as `training`.
+            tokens_per_batch: the most tokens of a batch, padding included.
+            max_shapes: how many padded lengths there may be.
+            weights: (rows,) weight of each row in loss and metrics.
+
+        Raises:
+            DataError: labels or texts that do not fit the task.
+            SettingsError: numbers that exclude each other.
+        """
+        from kerasft.data.pipeline import Batches
+
+        labels = self.label_array(rows)
+        if training and labels is None:
+            raise SettingsError(
+                f"{rows!r}: rows to train on need labels. Name their column when "
+                "reading: label='...'."
+            )
+        examples = encode_rows(rows, self.tokenizer)
+        plan = BatchPlan(
+            examples.lengths,
+            batch_size,
+            shuffle=training,
+            group_by_length=training if group_by_length is None else group_by_length,
+            seed=seed,
+            tokens_per_batch=tokens_per_batch,
+            max_shapes=max_shapes,
+        )
+        if weights is not None:
+            weights = _row_weights(weights, len(rows))
+        pad_id = self.tokenizer.pad_id
+        return Batches(examples, plan, labels, weights, pad_id).dataset()
+
+    def predict_rows(self, rows, batch_size=32):
+        """Logits of rows, in their order; batches are grouped by length inside.
+
+        Returns:
+            float32 (rows, ...).
+        """
+        from kerasft.data.pipeline import Batches
+
+        examples = encode_rows(rows, self.tokenizer)
+        plan = BatchPlan(examples.lengths, batch_size, group_by_length=True)
+        batches = Batches(examples, plan, pad_id=self.tokenizer.pad_id)
+        logits = self.predict(batches.dataset(), verbose=0)
+        order, _ = plan.order(0)
+        in_order = np.empty_like(logits, dtype="float32")
+        in_order[order] = logits
+        return in_order
+
+    def predict_text(self, texts, batch_size=32):
+        """Predictions for texts, or pairs of texts, as plain Python values.
+
+        Args:
+            texts: list of str, or list of (str, str).
+            batch_size: texts worked on at once.
+        """
+        from kerasft.data.corpus import from_lists
+
+        if isinstance(texts, str):
+            raise SettingsError("predict_text takes a list of texts: [text].")
+        if not len(texts):
+            return []
+        if isinstance(texts[0], str):
+            rows = from_lists(list(texts))
+        else:
+            first, second = zip(*texts, strict=True)
+            rows = from_lists(list(first), text_pairs=list(second))
+        return self.described(self.predict_rows(rows, batch_size))
+
+
+def _row_weights(weights, rows):
+    weights = np.asarray(weights, "float32")
+    if weights.shape != (rows,) or not (weights >= 0).all():
+        raise DataError(
+            f"weights have shape {weights.shape} and least value {weights.min()}; "
+            f"give one weight of at least 0 for each of the {rows} rows."
+        )
+    return weights

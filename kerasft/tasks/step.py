@@ -1,0 +1,43 @@
+"""Which train step a task uses: ours on TensorFlow, Keras' own elsewhere."""
+
+import keras
+
+if keras.backend.backend() == "tensorflow":
+    from kerasft.tasks.step_tensorflow import (
+        TrainStep,
+        batches_of,
+        prepared,
+        refuse_foreign_clipping,
+    )
+else:
+    from kerasft._errors import SettingsError
+
+    class TrainStep:
+        """Keras' own step, which is right on this backend; no micro batches."""
+
+        @property
+        def micro_batches(self):
+            """Parts of a batch; always 1 here."""
+            return 1
+
+        @micro_batches.setter
+        def micro_batches(self, value):
+            if value != 1:
+                raise SettingsError(
+                    "micro_batches needs the TensorFlow backend. Give the optimizer "
+                    "gradient_accumulation_steps instead."
+                )
+
+    def batches_of(data):
+        """The `Batches` behind a dataset of ours, or None."""
+        return vars(data).get("batches") if type(data).__name__ != "dict" else None
+
+    def prepared(data, vocab_size):
+        """Nothing to prepare."""
+        return data
+
+    def refuse_foreign_clipping(optimizer, replicas):
+        """Nothing to refuse."""
+
+
+__all__ = ["TrainStep", "batches_of", "prepared", "refuse_foreign_clipping"]

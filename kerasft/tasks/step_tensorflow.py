@@ -1,0 +1,202 @@
+"""The train step on TensorFlow: one that is right on one device and on many.
+
+Keras' own step averages each replica's mean, clips before the all-reduce and sums the
+squares of a repeated token's gradients instead of squaring their sum. This one
+divides Σ(loss·weight) by the weights of the *global* batch, merges repeated rows of
+embedding gradients, sums gradients over replicas once, and lets the optimizer clip
+after that. Micro batches run one after the other inside it, under the same divisor.
+
+The only file of `tasks` that knows TensorFlow.
+"""
+
+import keras
+import tensorflow as tf
+
+from kerasft._errors import SettingsError
+from kerasft.objectives.losses import ItemLoss, expand_to
+
+
+class TrainStep:
+    """Mixin for `keras.Model`: an exact `train_step` and `test_step`.
+
+    The model sets `item_loss`, a `keras.losses.Loss`, and `micro_batches`, the number
+    of parts that each replica's batch is worked through in.
+    """
+
+    def train_step(self, data):
+        """One optimizer step on one batch (x, labels[, sample_weight])."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        weights = self._weights(y, sample_weight)
+        total = tf.reduce_sum(weights)
+        context = tf.distribute.get_replica_context()
+        several = context.num_replicas_in_sync > 1
+        divisor = context.all_reduce("SUM", total) if several else total
+        if not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
+        loss_sum, logits, gradients = self._all_parts(x, y, weights, divisor)
+        if several:
+            gradients = self._sum_over_replicas(context, gradients)
+        self.optimizer.apply(gradients, self.trainable_variables)
+        return self._measure(x, y, logits, sample_weight, loss_sum, total)
+
+    def test_step(self, data):
+        """Loss and metrics of one batch."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        weights = self._weights(y, sample_weight)
+        logits = self(x, training=False)
+        loss_sum = tf.reduce_sum(self._values(y, logits) * weights)
+        total = tf.reduce_sum(weights)
+        return self._measure(x, y, logits, sample_weight, loss_sum, total)
+
+    def _values(self, y, logits):
+        return tf.cast(self.item_loss.call(y, logits), tf.float32)
+
+    def _weights(self, y, sample_weight):
+        """Weight of each item, in the shape of the labels."""
+        if isinstance(self.item_loss, ItemLoss):
+            weights = self.item_loss.item_weights(y)
+        else:
+            weights = tf.ones(tf.shape(y), tf.float32)
+        if sample_weight is None:
+            return weights
+        return weights * expand_to(sample_weight, weights)
+
+    def _all_parts(self, x, y, weights, divisor):
+        """Loss sum, logits and gradients of the replica's batch."""
+        parts = self.micro_batches
+        if parts == 1:
+            return self._one_part(x, y, weights, divisor)
+        rows = -(-tf.shape(y)[0] // parts)
+        loss_sum, logits, gradients = 0.0, [], None
+        for i in range(parts):
+            # In turn, so that only one part's activations are alive at a time.
+            with tf.control_dependencies(tf.nest.flatten(gradients, True)):
+                x_i, y_i, weights_i = tf.nest.map_structure(
+                    lambda t, i=i: tf.identity(t[i * rows : (i + 1) * rows]),
+                    (x, y, weights),
+                )
+            part = self._one_part(x_i, y_i, weights_i, divisor)
+            dense = [None if g is None else tf.convert_to_tensor(g) for g in part[2]]
+            gradients = dense if gradients is None else _added(gradients, dense)
+            loss_sum += part[0]
+            logits.append(part[1])
+        return loss_sum, tf.concat(logits, 0), gradients
+
+    def _one_part(self, x, y, weights, divisor):
+        with tf.GradientTape() as tape:
+            logits = self(x, training=True)
+            loss_sum = tf.reduce_sum(self._values(y, logits) * weights)
+            loss = tf.math.divide_no_nan(loss_sum, divisor)
+            if self.losses:  # Regularisers: once a step, not once a part or replica.
+                times = (
+                    self.micro_batches * self.distribute_strategy.num_replicas_in_sync
+                )
+                loss += tf.cast(tf.add_n(self.losses), tf.float32) / times
+            loss = self.optimizer.scale_loss(loss)
+        values = [v.value for v in self.trainable_variables]
+        gradients = tape.gradient(loss, values)
+        return loss_sum, logits, [merged(g) for g in gradients]
+
+    def _sum_over_replicas(self, context, gradients):
+        gradients = [None if g is None else tf.convert_to_tensor(g) for g in gradients]
+        inner = self.optimizer
+        if isinstance(inner, keras.optimizers.LossScaleOptimizer):
+            gradients = _agree_on_overflow(context, gradients)
+            inner = inner.inner_optimizer
+        if getattr(inner, "sums_gradients", True):
+            return gradients  # A foreign optimizer: it sums them itself.
+        known = [g for g in gradients if g is not None]
+        summed = iter(context.all_reduce("SUM", known))
+        return [None if g is None else next(summed) for g in gradients]
+
+    def _measure(self, x, y, logits, sample_weight, loss_sum, total):
+        mean = tf.math.divide_no_nan(loss_sum, total)
+        self._loss_tracker.update_state(mean, sample_weight=total)
+        return self.compute_metrics(x, y, logits, sample_weight=sample_weight)
+
+
+def merged(gradient):
+    """A sparse gradient with one row for each id; anything else as it is.
+
+    Keras hands Adam one row for every occurrence of a token, and Adam squares each.
+    """
+    if not isinstance(gradient, tf.IndexedSlices):
+        return gradient
+    ids, place = tf.unique(gradient.indices)
+    rows = tf.math.unsorted_segment_sum(gradient.values, place, tf.size(ids))
+    return tf.IndexedSlices(rows, ids, gradient.dense_shape)
+
+
+def _added(left, right):
+    return [
+        a if b is None else b if a is None else a + b
+        for a, b in zip(left, right, strict=True)
+    ]
+
+
+def _agree_on_overflow(context, gradients):
+    """Let every replica see a non-finite gradient: Keras asks replica 0 alone."""
+    known = [g for g in gradients if g is not None]
+    bad = tf.add_n(
+        [
+            tf.cast(tf.logical_not(tf.reduce_all(tf.math.is_finite(g))), "float32")
+            for g in known
+        ]
+    )
+    bad = context.all_reduce("SUM", bad) > 0
+    poison = tf.constant(float("inf"))
+
+    def marked(g):
+        return tf.where(bad, tf.cast(poison, g.dtype), g)
+
+    first = next(i for i, g in enumerate(gradients) if g is not None)
+    return [marked(g) if i == first else g for i, g in enumerate(gradients)]
+
+
+def batches_of(data):
+    """The `Batches` behind a dataset of ours, or None."""
+    return vars(data).get("batches") if isinstance(data, tf.data.Dataset) else None
+
+
+def prepared(data, vocab_size):
+    """A user's dataset as it should be run: ids checked, without autotuning.
+
+    The autotuner's thread keeps the end of a pass waiting for its next wake-up, and
+    XLA clamps ids that are out of range without a word.
+    """
+    if not isinstance(data, tf.data.Dataset) or batches_of(data) is not None:
+        return data  # Arrays; or ours, prepared where it was made.
+    spec = data.element_spec
+    inputs = spec[0] if isinstance(spec, tuple) else spec
+    if isinstance(inputs, dict) and "input_ids" in inputs:
+        data = data.map(lambda *batch: _checked(batch, vocab_size))
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return data.with_options(options)
+
+
+def _checked(batch, vocab_size):
+    ids = batch[0]["input_ids"]
+    message = f"input_ids must be 0 to {vocab_size - 1}: this model has no others."
+    checks = [
+        tf.debugging.assert_less(ids, tf.cast(vocab_size, ids.dtype), message),
+        tf.debugging.assert_non_negative(ids, message),
+    ]
+    with tf.control_dependencies(checks):
+        batch = tf.nest.map_structure(tf.identity, batch)
+    return batch if len(batch) > 1 else batch[0]
+
+
+def refuse_foreign_clipping(optimizer, replicas):
+    """Several replicas and a Keras optimizer that clips: it would clip too early.
+
+    Raises:
+        SettingsError: that is the case.
+    """
+    clips = (optimizer.clipnorm, optimizer.global_clipnorm, optimizer.clipvalue)
+    if replicas > 1 and getattr(optimizer, "sums_gradients", True) and any(clips):
+        raise SettingsError(
+            f"{type(optimizer).__name__} clips each replica's gradients before they "
+            f"are summed over {replicas} replicas, which changes the step. Use "
+            "kerasft.adamw(clip_norm=...), which clips after."
+        )

@@ -1,0 +1,268 @@
+"""A backbone with a head for one job: a `keras.Model` that rows can be fed to.
+
+`Task` is abstract. A subclass names its head (a key of `Family.heads`) and gives the
+default loss and metrics, the labels of rows, and the form of its predictions.
+"""
+
+import abc
+from contextlib import contextmanager
+
+import keras
+
+from kerasft._errors import CheckpointError, SettingsError
+from kerasft.checkpoints.folders import atomic_folder
+from kerasft.checkpoints.locate import locate
+from kerasft.checkpoints.tensors import TensorReader
+from kerasft.data.tokenizer import Tokenizer
+from kerasft.models import pretrained
+from kerasft.objectives.optimizer import adamw
+from kerasft.tasks.feeding import Feeding
+from kerasft.tasks.step import (
+    TrainStep,
+    batches_of,
+    prepared,
+    refuse_foreign_clipping,
+)
+
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+class Task(TrainStep, Feeding, keras.Model):
+    """Logits of a dict of token ids: `input_ids`, `attention_mask`, `token_type_ids`.
+
+    Made by `from_pretrained`, trained by plain `compile` and `fit`.
+
+    Args:
+        backbone: hidden states of token ids.
+        head: a built layer, logits of hidden states.
+        tokenizer: the checkpoint's.
+    """
+
+    head_name: str
+
+    def __init__(self, backbone, head, tokenizer, **kwargs):
+        super().__init__(**kwargs)
+        self.backbone = backbone
+        self.head = head
+        self.tokenizer = tokenizer
+        self.fresh_weights = ()
+        self.item_loss = None
+        self.micro_batches = 1
+        self.built = True
+
+    def call(self, inputs, training=None):
+        """Compute the logits."""
+        return self.head(self.backbone(inputs, training=training), training=training)
+
+    @abc.abstractmethod
+    def default_loss(self):
+        """The loss that `compile` uses when it is given none."""
+
+    @abc.abstractmethod
+    def default_metrics(self):
+        """The metrics that `compile` uses when it is given none, as a list."""
+
+    # --- files
+
+    @classmethod
+    def _load(cls, checkpoint, revision, max_length, precision, plan_head):
+        """Backbone, head and tokenizer of a checkpoint.
+
+        Args:
+            plan_head: config -> (config as the task wants it, size of the head,
+                layers of the head that are not to be loaded, arguments of the task).
+        """
+        folder = locate(checkpoint, revision)
+        family, config = pretrained.read_config(folder)
+        _raise_unless_head(family, cls.head_name, folder)
+        config, size, new_layers, arguments = plan_head(config)
+        tokenizer = _tokenizer_for(folder, config, max_length)
+        reader = TensorReader(folder)
+        with _precision(precision):
+            backbone = pretrained.empty_backbone(family, config, reader)
+            head = family.heads[cls.head_name].build(config, size)
+        report = pretrained.load_weights(
+            reader, backbone, cls.head_name, head, new_layers
+        )
+        task = cls(backbone, head, tokenizer, **arguments)
+        task.fresh_weights = report.fresh
+        return task
+
+    @abc.abstractmethod
+    def saved_config(self):
+        """The backbone's config with what the head adds to it (label names)."""
+
+    def save_pretrained(self, folder):
+        """Write a Hugging Face folder: config, weights, tokenizer; whole or not at all.
+
+        Raises:
+            CheckpointError: the folder holds something that is no checkpoint.
+        """
+        with atomic_folder(folder) as new:
+            pretrained.write_model(
+                new,
+                self.backbone,
+                config=self.saved_config(),
+                head_name=self.head_name,
+                head=self.head,
+            )
+            self.tokenizer.save(new)
+
+    # --- Keras
+
+    def compile(
+        self, optimizer=None, loss=None, metrics=None, *, micro_batches=1, **options
+    ):
+        """Make ready for `fit`; what is not given is the task's own.
+
+        Args:
+            optimizer: None: the recipe `kerasft.adamw()`, whose length `fit` fills in.
+            loss: a Keras loss, or None for the task's.
+            metrics: a list of Keras metrics, or None for the task's.
+            micro_batches: parts that each batch is worked through in, one after the
+                other, to save memory; the result is that of the whole batch.
+            **options: of `keras.Model.compile`.
+
+        Raises:
+            SettingsError: options that the exact train step cannot honour.
+        """
+        _refuse(options, {"loss_weights", "weighted_metrics"})
+        if micro_batches < 1:
+            raise SettingsError(f"micro_batches is {micro_batches}; at least 1.")
+        optimizer = keras.optimizers.get(adamw() if optimizer is None else optimizer)
+        refuse_foreign_clipping(
+            optimizer, self.distribute_strategy.num_replicas_in_sync
+        )
+        self.item_loss = self.default_loss() if loss is None else _loss(loss)
+        self.micro_batches = micro_batches
+        super().compile(
+            optimizer=optimizer,
+            loss=self.item_loss,
+            metrics=self.default_metrics() if metrics is None else metrics,
+            **options,
+        )
+
+    def fit(self, x=None, y=None, **options):
+        """Train as `keras.Model.fit` does, on batches of `dataset` or any tf.data."""
+        _refuse(options, {"class_weight", "validation_split"})
+        epochs = options.get("epochs", 1) - options.get("initial_epoch", 0)
+        steps = options.get("steps_per_epoch") or _length(x, y, options)
+        self._set_schedule(steps, epochs)
+        options.setdefault("shuffle", y is not None)  # Datasets shuffle themselves.
+        batches = batches_of(x)
+        if batches is not None:
+            follow = _EpochOrder(batches)
+            options["callbacks"] = [follow, *(options.get("callbacks") or ())]
+        if "validation_data" in options:
+            options["validation_data"] = self._prepared(options["validation_data"])
+        return super().fit(self._prepared(x), y, **options)
+
+    def evaluate(self, x=None, y=None, **options):
+        """Loss and metrics, as `keras.Model.evaluate`."""
+        return super().evaluate(self._prepared(x), y, **options)
+
+    def predict(self, x, **options):
+        """Logits, in the order of the batches, as `keras.Model.predict`."""
+        return super().predict(self._prepared(x), **options)
+
+    def _prepared(self, data):
+        return prepared(data, self.backbone.config.vocab_size)
+
+    def _set_schedule(self, steps, epochs):
+        """Tell a schedule without a length how long this run is."""
+        optimizer = self.optimizer
+        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            optimizer = optimizer.inner_optimizer
+        schedule = getattr(optimizer, "schedule", None)
+        if schedule is None or not schedule.is_open:
+            return
+        if steps is None:
+            raise SettingsError(
+                "The length of the training data is not known, so the learning rate "
+                "has no end to fall to. Give fit steps_per_epoch, or the optimizer "
+                "total_steps."
+            )
+        schedule.total_steps = steps * epochs
+        schedule.first_step = int(optimizer.iterations)
+        self.train_function = None  # It holds the old numbers.
+
+
+class _EpochOrder(keras.callbacks.Callback):
+    """Keep the order of the batches in step with Keras' epoch number."""
+
+    def __init__(self, batches):
+        super().__init__()
+        self.batches = batches
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.batches.epoch = epoch
+
+
+@contextmanager
+def _precision(name):
+    """Within the block, new layers have this dtype policy."""
+    if name not in PRECISIONS:
+        raise SettingsError(f"precision is {name!r}; known: {', '.join(PRECISIONS)}.")
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _raise_unless_head(family, head_name, folder):
+    if head_name not in family.heads:
+        raise CheckpointError(
+            f"{folder}: {family.model_type} has no head for {head_name}; it has: "
+            f"{', '.join(family.heads)}."
+        )
+
+
+def _tokenizer_for(folder, config, max_length):
+    """The folder's tokenizer, no longer than the model's positions reach."""
+    positions = config.max_position_embeddings
+    if config.positions_after_padding:
+        positions -= config.pad_token_id + 1
+    tokenizer = Tokenizer.from_pretrained(folder, positions, config.pad_token_id or 0)
+    if tokenizer.vocab_size > config.vocab_size:
+        raise CheckpointError(
+            f"{folder}: the tokenizer has {tokenizer.vocab_size} ids but the model "
+            f"only {config.vocab_size}. They do not belong together; copy the "
+            "tokenizer files from where the model came."
+        )
+    return tokenizer.shortened(max_length)
+
+
+def _loss(loss):
+    """A loss that gives one value an item."""
+    if isinstance(loss, (list, tuple, dict)):
+        raise SettingsError("A task has one output: give one loss, not several.")
+    loss = keras.losses.get(loss)
+    if isinstance(loss, keras.losses.Loss):
+        return loss
+    # The wrapper's `call` is the plain function: one value an item.
+    return keras.losses.LossFunctionWrapper(loss)
+
+
+REMEDIES = {
+    "class_weight": "give compile(class_weight=...), which weighs by label name",
+    "validation_split": "split the rows: kerasft.split(rows, (0.9, 0.1))",
+    "loss_weights": "a task has one output; give weights of rows to dataset()",
+    "weighted_metrics": "give metrics=[...]; they see the rows' weights",
+}
+
+
+def _refuse(options, names):
+    for name in sorted(names & {key for key, value in options.items() if value}):
+        raise SettingsError(f"{name} is not taken here: {REMEDIES[name]}.")
+
+
+def _length(x, y, options):
+    """Steps of one epoch, or None where that is not known."""
+    if y is not None:
+        return -(-len(y) // (options.get("batch_size") or 32))
+    try:
+        return len(x)
+    except TypeError:  # An endless or generated dataset.
+        return None

@@ -1,0 +1,244 @@
+"""The contract of a model family, for every entry of FAMILIES."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from tiny_encoders import (
+    EXACT,
+    assert_same_states,
+    batch_for,
+    load_classifier,
+    new_backbone,
+    rewrite,
+    run_torch,
+    save_torch,
+    torch_classifier,
+    torch_model,
+)
+from transformers import AutoModel, AutoModelForSequenceClassification
+
+from kerasft.models import FAMILIES, Backbone, pretrained
+
+
+@pytest.fixture(params=FAMILIES)
+def model_type(request):
+    return request.param
+
+
+def test_hidden_states_equal_torch(model_type, tmp_path):
+    model, batch = torch_model(model_type), batch_for(model_type)
+    backbone = Backbone.from_pretrained(save_torch(model, tmp_path))
+    expected = run_torch(model, batch).last_hidden_state
+    assert_same_states(backbone(batch), expected, batch["attention_mask"])
+
+
+def test_hidden_states_equal_torch_with_ids_alone(model_type, tmp_path):
+    model = torch_model(model_type)
+    batch = {"input_ids": batch_for(model_type)["input_ids"][:1]}
+    backbone = Backbone.from_pretrained(save_torch(model, tmp_path))
+    expected = run_torch(model, batch).last_hidden_state
+    assert_same_states(backbone(batch), expected, np.ones((1, 17)))
+
+
+def test_explicit_positions_equal_torch(model_type, tmp_path):
+    model, batch = torch_model(model_type), batch_for(model_type)
+    batch.pop("token_type_ids", None)
+    batch["position_ids"] = np.tile(np.arange(20, 3, -1), (3, 1)).astype("int32")
+    backbone = Backbone.from_pretrained(save_torch(model, tmp_path))
+    expected = run_torch(model, batch).last_hidden_state
+    assert_same_states(backbone(batch), expected, batch["attention_mask"])
+
+
+def test_packed_rows_equal_the_rows_alone(model_type, tmp_path):
+    model, batch = torch_model(model_type), batch_for(model_type)
+    backbone = Backbone.from_pretrained(save_torch(model, tmp_path))
+    alone = backbone(batch)
+    first = 2 if backbone.config.positions_after_padding else 0
+    lengths = batch["attention_mask"].sum(1)
+    cut = [(row, slice(0, length)) for row, length in enumerate(lengths)]
+
+    def pack(rows, fill):
+        row = np.full((1, 40), fill, "int32")
+        row[0, : lengths.sum()] = np.concatenate(rows)
+        return row
+
+    packed = {
+        "input_ids": pack([batch["input_ids"][at] for at in cut], 0),
+        "sequence_ids": pack([[i + 1] * n for i, n in enumerate(lengths)], 0),
+        "position_ids": pack([np.arange(n) + first for n in lengths], 0),
+    }
+    if "token_type_ids" in batch:
+        types = [batch["token_type_ids"][at] for at in cut]
+        packed["token_type_ids"] = pack(types, 0)
+    together = np.asarray(backbone(packed))[0]
+    assert np.isfinite(together).all()
+    expected = np.concatenate([np.asarray(alone)[at] for at in cut])
+    assert_allclose(together[: lengths.sum()], expected, **EXACT)
+
+
+def test_packed_rows_without_positions_are_refused(model_type):
+    backbone = new_backbone(model_type)
+    ids = np.ones((1, 4), "int32")
+    with pytest.raises(ValueError, match="position_ids"):
+        backbone({"input_ids": ids, "sequence_ids": ids})
+
+
+def test_name_rows_name_every_weight(model_type):
+    backbone = new_backbone(model_type)
+    head = backbone.family.heads["text_classifier"].build(backbone.config, 3)
+    keys = [
+        key for key, _ in pretrained.named_tensors(backbone, "text_classifier", head)
+    ]
+    assert len(keys) == len(set(keys)) == len(backbone.weights) + len(head.weights)
+
+
+def test_two_new_layers_of_one_shape_differ(model_type):
+    attention = new_backbone(model_type).block_0.attention
+    q, k = np.asarray(attention.q_proj.kernel), np.asarray(attention.k_proj.kernel)
+    assert np.abs(q - k).max() > 1e-3
+    assert_allclose(q.std(), 0.02, rtol=0.1)
+
+
+def test_a_saved_new_backbone_opens_in_torch(model_type, tmp_path):
+    backbone, batch = new_backbone(model_type), batch_for(model_type)
+    backbone.save_pretrained(tmp_path / "saved")
+    model, report = AutoModel.from_pretrained(
+        tmp_path / "saved", output_loading_info=True
+    )
+    assert not report["unexpected_keys"]
+    assert all(key.startswith("pooler.") for key in report["missing_keys"])
+    expected = run_torch(model.eval(), batch).last_hidden_state
+    assert_same_states(backbone(batch), expected, batch["attention_mask"])
+
+
+def test_torch_classifiers_give_the_same_logits_here(model_type, tmp_path):
+    model, batch = torch_classifier(model_type), batch_for(model_type)
+    backbone, head, report = load_classifier(save_torch(model, tmp_path), 3)
+    assert report.fresh == report.ignored == ()
+    assert_allclose(head(backbone(batch)), run_torch(model, batch).logits, **EXACT)
+
+
+def test_our_classifiers_give_the_same_logits_in_torch(model_type, tmp_path):
+    backbone, batch = new_backbone(model_type), batch_for(model_type)
+    head = backbone.family.heads["text_classifier"].build(backbone.config, 3)
+    config = dataclasses.replace(
+        backbone.config,
+        labels=("bad", "fair", "good"),
+        problem_type="single_label_classification",
+    )
+    pretrained.write_model(tmp_path, backbone, config, "text_classifier", head)
+    model, report = AutoModelForSequenceClassification.from_pretrained(
+        tmp_path, output_loading_info=True
+    )
+    assert not report["missing_keys"] and not report["unexpected_keys"]
+    assert model.config.id2label == {0: "bad", 1: "fair", 2: "good"}
+    assert model.config.problem_type == "single_label_classification"
+    logits = run_torch(model.eval(), batch).logits
+    assert_allclose(logits, head(backbone(batch)), **EXACT)
+    _, read_back = pretrained.read_config(tmp_path)
+    assert read_back == config
+
+
+@pytest.mark.parametrize("share", [None, 0.0, 0.4])
+def test_the_heads_dropout_is_the_configs(model_type, share, tmp_path):
+    field = (
+        "seq_classif_dropout" if model_type == "distilbert" else "classifier_dropout"
+    )
+    if share is None and model_type == "distilbert":
+        pytest.skip("has no unset form")
+    model = torch_classifier(model_type, **{field: share})
+    _, head, _ = load_classifier(save_torch(model, tmp_path), 3)
+    assert head.dropout.rate == (0.1 if share is None else share)
+    comes_first = model_type in ("roberta", "xlm-roberta", "electra")
+    assert head.first_dropout.rate == (head.dropout.rate if comes_first else 0)
+
+
+def test_dropout_sits_where_torch_has_it(model_type):
+    backbone = new_backbone(model_type, hidden_dropout=0.3, attention_dropout=0.2)
+    block = backbone.block_0
+    assert backbone.embedding.dropout.rate == block.mlp.dropout.rate == 0.3
+    assert block.attention.attention_dropout.rate == 0.2
+    assert block.attention.dropout.rate == (0 if model_type == "distilbert" else 0.3)
+
+
+def test_gradients_equal_torch(model_type, tmp_path):
+    tf = pytest.importorskip("tensorflow")
+    model, batch = torch_classifier(model_type), batch_for(model_type)
+    backbone, head, _ = load_classifier(save_torch(model, tmp_path), 3)
+    model(
+        **{k: torch.tensor(v) for k, v in batch.items()}
+    ).logits.square().sum().backward()
+    expected = {name: p.grad for name, p in model.named_parameters()}
+    kernel = backbone.block_0.attention.q_proj.kernel
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(head(backbone(batch)) ** 2)
+    gradient = tape.gradient(loss, kernel.value)
+    rows = dict(backbone.family.rows)
+    name = rows["block_{i}/attention/q_proj"].format(i=0) + ".weight"
+    expected = expected[name].numpy().T
+    assert_allclose(gradient, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def test_old_spellings_of_norms_load(model_type, tmp_path):
+    model, batch = torch_model(model_type), batch_for(model_type)
+    save_torch(model, tmp_path)
+    rewrite(
+        tmp_path,
+        lambda key: key.replace("Norm.weight", "Norm.gamma").replace(
+            "Norm.bias", "Norm.beta"
+        ),
+    )
+    expected = run_torch(model, batch).last_hidden_state
+    states = Backbone.from_pretrained(tmp_path)(batch)
+    assert_same_states(states, expected, batch["attention_mask"])
+
+
+def test_a_prefix_may_be_there_or_not(model_type, tmp_path):
+    batch, prefix = batch_for(model_type), FAMILIES[model_type].prefix
+    save_torch(torch_classifier(model_type), tmp_path)
+    expected = np.asarray(Backbone.from_pretrained(tmp_path)(batch))
+    rewrite(tmp_path, lambda key: key.removeprefix(prefix))
+    assert_allclose(Backbone.from_pretrained(tmp_path)(batch), expected, rtol=0)
+    save_torch(torch_model(model_type), tmp_path / "plain")
+    expected = np.asarray(Backbone.from_pretrained(tmp_path / "plain")(batch))
+    rewrite(tmp_path / "plain", lambda key: prefix + key)
+    assert_allclose(
+        Backbone.from_pretrained(tmp_path / "plain")(batch), expected, rtol=0
+    )
+
+
+def test_a_plain_backbone_gives_a_new_head(model_type, tmp_path):
+    _, head, report = load_classifier(save_torch(torch_model(model_type), tmp_path), 5)
+    new = {"logits/kernel", "logits/bias"}
+    if model_type != "bert":  # BERT's pooler was pretrained with its backbone.
+        new |= {"pooler/kernel", "pooler/bias"}
+    assert set(report.fresh) == new
+    assert not np.asarray(head.logits.bias).any()
+
+
+def test_another_count_of_labels_is_refused_with_both(model_type, tmp_path):
+    folder = save_torch(torch_classifier(model_type), tmp_path)
+    with pytest.raises(ValueError, match=r"(?s)\(3, 32\).*\(5, 32\).*new head"):
+        load_classifier(folder, 5)
+    _, head, report = load_classifier(folder, 5, new_layers=("logits",))
+    assert set(report.fresh) == {"logits/kernel", "logits/bias"}
+    assert head.num_labels == 5
+
+
+def test_half_a_head_is_refused(model_type, tmp_path):
+    save_torch(torch_classifier(model_type), tmp_path)
+    rewrite(tmp_path, lambda key: None if key == LAST_BIAS[model_type] else key)
+    with pytest.raises(ValueError, match=LAST_BIAS[model_type]):
+        load_classifier(tmp_path, 3)
+
+
+LAST_BIAS = {
+    "bert": "classifier.bias",
+    "distilbert": "classifier.bias",
+    "electra": "classifier.out_proj.bias",
+    "roberta": "classifier.out_proj.bias",
+    "xlm-roberta": "classifier.out_proj.bias",
+}

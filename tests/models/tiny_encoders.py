@@ -1,0 +1,111 @@
+"""Tiny random models of every family, torch's and ours, for the tests beside it."""
+
+import numpy as np
+import torch
+from numpy.testing import assert_allclose
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
+
+from kerasft.checkpoints.tensors import TensorReader
+from kerasft.models import FAMILIES, pretrained
+
+EXACT = {"rtol": 0, "atol": 1e-5}
+SIZES = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+}
+DISTIL_SIZES = {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64}
+PARTICULAR = {
+    "distilbert": {},
+    "electra": {"embedding_size": 16},
+    "roberta": {"type_vocab_size": 1},
+    "xlm-roberta": {"type_vocab_size": 1},
+}
+
+
+def torch_model(model_type, auto_class=AutoModel, **settings):
+    sizes = DISTIL_SIZES if model_type == "distilbert" else SIZES
+    config = AutoConfig.for_model(
+        model_type,
+        vocab_size=101,
+        max_position_embeddings=40,
+        **{**sizes, **PARTICULAR.get(model_type, {}), **settings},
+    )
+    torch.manual_seed(0)
+    model = auto_class.from_config(config).eval()
+    for parameter in model.parameters():
+        # Large, and biases and norms too, so that a wrong formula shows.
+        torch.nn.init.normal_(parameter, 0.0, 0.3)
+    return model
+
+
+def torch_classifier(model_type, **settings):
+    return torch_model(
+        model_type, AutoModelForSequenceClassification, **{"num_labels": 3, **settings}
+    )
+
+
+def batch_for(model_type):
+    """Three rows of 17, 10 and 5 tokens, padded, as a tokenizer gives them."""
+    pad = 1 if "roberta" in model_type else 0
+    rng = np.random.default_rng(0)
+    mask = (np.arange(17) < np.array([[17], [10], [5]])).astype("int32")
+    ids = np.where(mask == 1, rng.integers(5, 101, mask.shape), pad)
+    batch = {"input_ids": ids.astype("int32"), "attention_mask": mask}
+    if model_type in ("bert", "electra"):
+        batch["token_type_ids"] = (np.arange(17) > 6).astype("int32") * mask
+    return batch
+
+
+def run_torch(model, batch):
+    with torch.no_grad():
+        return model(**{key: torch.tensor(value) for key, value in batch.items()})
+
+
+def load_classifier(folder, num_labels, new_layers=()):
+    family, config = pretrained.read_config(folder)
+    reader = TensorReader(folder)
+    backbone = pretrained.empty_backbone(family, config, reader)
+    head = family.heads["text_classifier"].build(config, num_labels)
+    report = pretrained.load_weights(
+        reader, backbone, "text_classifier", head, new_layers
+    )
+    return backbone, head, report
+
+
+def save_torch(model, folder):
+    model.save_pretrained(folder)
+    return folder
+
+
+def rewrite(folder, change):
+    """Rename or drop tensors of a saved folder: `change(key)` gives the new key."""
+    path = folder / "model.safetensors"
+    tensors = {change(key): tensor for key, tensor in load_file(path).items()}
+    tensors.pop(None, None)
+    save_file(tensors, path)
+
+
+def assert_same_states(ours, reference, mask):
+    real = np.asarray(mask, bool)
+    assert_allclose(np.asarray(ours)[real], reference.numpy()[real], **EXACT)
+
+
+def new_backbone(model_type, **settings):
+    family = FAMILIES[model_type]
+    config = family.config_class(
+        model_type=model_type,
+        **{
+            "vocab_size": 101,
+            "hidden_size": 32,
+            "num_layers": 2,
+            "num_heads": 4,
+            "intermediate_size": 64,
+            "max_position_embeddings": 40,
+            **family.defaults,
+            **settings,
+        },
+    )
+    return family.new_backbone(config)

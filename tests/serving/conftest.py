@@ -1,0 +1,43 @@
+"""Tokenizers whose vocabularies hold thousands of strange pieces."""
+
+import functools
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import pytest
+import tokenizers
+from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
+
+from kerasft.serving.fuzz import adversarial_texts
+
+
+@functools.cache
+def train_tokenizer(prefix="##", unknown="[UNK]", longest_word=100, **normalizer):
+    own = tokenizers.Tokenizer(
+        models.WordPiece(
+            {unknown: 0},
+            unk_token=unknown,
+            continuing_subword_prefix=prefix,
+            max_input_chars_per_word=longest_word,
+        )
+    )
+    own.normalizer = normalizers.BertNormalizer(**normalizer)
+    own.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=20000,
+        limit_alphabet=15000,
+        special_tokens=["[PAD]", unknown, "[CLS]", "[SEP]", "[MASK]"],
+        continuing_subword_prefix=prefix,
+        show_progress=False,
+    )
+    texts = (text[:60] for text in adversarial_texts(4000, seed=99))
+    own.train_from_iterator(texts, trainer)
+    own.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    return own
+
+
+@pytest.fixture(scope="session")
+def trained_tokenizer():
+    """A function of normaliser settings to a tokenizer trained on strange texts."""
+    return train_tokenizer
