@@ -16,7 +16,7 @@ from statistics import median
 
 import environments
 import report
-from rows import cache_folder, film_rows, minilm_folder
+from rows import cache_folder, minilm_folder, vader_rows
 from workers import Peer, alternate, arguments, pin_cores, started
 
 PEERS = {
@@ -49,7 +49,7 @@ def split_files(folder: Path, limit: int | None) -> dict[str, str]:
 
     The label is the sign of the mean score; the few rows scored 0 are left out.
     """
-    rows = [(text, int(score > 0)) for text, score in film_rows() if score != 0]
+    rows = [(text, int(score > 0)) for text, score in vader_rows() if score != 0]
     random.Random(RECIPE["seed"]).shuffle(rows)
     rows = rows[:limit]
     cut = len(rows) * 8 // 10

@@ -17,7 +17,7 @@ from statistics import median
 import environments
 import report
 from finetune import RECIPE, split_files
-from rows import bbc_rows, cache_folder, film_rows, minilm_folder
+from rows import bbc_rows, cache_folder, minilm_folder, vader_rows
 from workers import Peer, alternate, arguments, pin_cores, started
 
 SORTED = {"sort": True}
@@ -54,7 +54,7 @@ def texts_files(folder: Path, limit: int | None) -> dict[str, str]:
     """Write the texts of both data sets as JSON lists; return the files."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {}
-    for name, rows in (("film", film_rows()), ("bbc", bbc_rows())):
+    for name, rows in (("film", vader_rows()), ("bbc", bbc_rows())):
         files[name] = str(folder / f"{name}.texts")
         Path(files[name]).write_text(json.dumps([text for text, _ in rows[:limit]]))
     return files

@@ -21,7 +21,7 @@ _PLACES = {
     "from_rows": "data.corpus",
     "split": "data.splits",
     "duplicates_between": "data.splits",
-    "balanced_weights": "data.labels",
+    "balanced_weights": "data.imbalance",
     "Backbone": "models",
     "TextClassifier": "tasks",
     "AdamW": "objectives.optimizer",

@@ -3,7 +3,7 @@
     >>> METHODS = Registry("PEFT method", lora=1, dora=2)
     >>> METHODS["loar"]
     Traceback (most recent call last):
-    UnknownNameError: No PEFT method named 'loar'. Did you mean 'lora'? Known: dora, lora.
+    UnknownNameError: No PEFT method named 'loar'. Did you mean 'lora'? Known: ...
 """
 
 import difflib

@@ -13,7 +13,9 @@ import kerasft as kft
 def start(job):
     def run() -> dict:
         rows = rows_of(job.train)
-        task = kft.TextClassifier.from_pretrained(job.checkpoint, labels=rows.labels)
+        task = kft.TextClassifier.from_pretrained(
+            job.checkpoint, labels=rows.labels, max_length=job.max_length
+        )
         batches = task.dataset(rows, batch_size=job.batch_size, training=True, seed=0)
         task.compile()
         task.fit(batches, epochs=1, verbose=0)

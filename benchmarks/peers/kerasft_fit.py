@@ -55,7 +55,9 @@ def start(job):
         keras.utils.set_random_seed(job.seed)
         rows = rows_of(job.train)
         began = time.perf_counter()
-        task = kft.TextClassifier.from_pretrained(job.checkpoint, labels=rows.labels)
+        task = kft.TextClassifier.from_pretrained(
+            job.checkpoint, labels=rows.labels, max_length=job.max_length
+        )
         loaded = time.perf_counter()
         batches = task.dataset(
             rows, batch_size=job.batch_size, training=True, seed=job.seed
@@ -63,7 +65,13 @@ def start(job):
         tokenised = time.perf_counter()
         steps = len(batches) * job.epochs
         task.compile(
-            optimizer=kft.adamw(job.learning_rate, total_steps=steps, warmup=job.warmup)
+            optimizer=kft.adamw(
+                job.learning_rate,
+                total_steps=steps,
+                warmup=job.warmup,
+                weight_decay=job.decay,
+                clip_norm=None,
+            )
         )
         clock = Clock()
         task.fit(batches, epochs=job.epochs, verbose=0, callbacks=[EpochEnds(clock)])

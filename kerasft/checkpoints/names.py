@@ -74,21 +74,21 @@ def match(weights, layers, prefix, reader):
     """Find the key of each of our `weights`, {path: variable}, in a file.
 
     Returns:
-        {path: key} of those that fit, {path: key} of those the file does not have,
-        and a sentence for each that has another shape.
+        {path: key} of those the file has, {path: key} of those it does not have, and
+        a sentence for each that has another shape there.
     """
     found, missing, misshapen = {}, {}, []
     for path, weight in weights.items():
         key = find_key(path, layers, prefix, reader)
         if key is None:
             missing[path] = key_of(path, layers)
-        elif shape_of(path, key, reader) != tuple(weight.shape):
+            continue
+        found[path] = key
+        if shape_of(path, key, reader) != tuple(weight.shape):
             needed = _turn(path, tuple(weight.shape))
             misshapen.append(
                 f"{path}: {key} has shape {reader.shape(key)}, the model needs {needed}"
             )
-        else:
-            found[path] = key
     return found, missing, misshapen
 
 

@@ -156,7 +156,12 @@ def _convert_older_folder(folder):
     """Folders from before tokenizer.json hold vocab.txt, or vocab.json and merges."""
     from transformers import AutoTokenizer
 
+    # Without any of them transformers 5 makes up a vocabulary of five tokens.
+    vocabularies = ("vocab.txt", "vocab.json", "spiece.model", "tokenizer.model")
+    vocabularies += ("sentencepiece.bpe.model",)
     try:
+        if not any((folder / name).is_file() for name in vocabularies):
+            raise OSError("none of " + ", ".join(vocabularies))
         loaded = AutoTokenizer.from_pretrained(
             str(folder), local_files_only=True, trust_remote_code=False
         )

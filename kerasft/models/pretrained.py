@@ -5,6 +5,7 @@ then weights. So a damaged or hostile folder is refused before anything large ex
 """
 
 from kerasft._errors import CheckpointError
+from kerasft._registry import UnknownNameError
 from kerasft.checkpoints import names
 from kerasft.checkpoints.folders import member
 from kerasft.checkpoints.json_files import read_json, write_json
@@ -30,7 +31,7 @@ def read_config(folder):
         raise CheckpointError(f"{path}: not a JSON object.")
     try:
         family = family_of(content)
-    except KeyError as error:
+    except UnknownNameError as error:
         raise CheckpointError(f"{path}: {error}") from error
     return family, from_json(family, content, path)
 
@@ -48,24 +49,28 @@ def empty_backbone(family, config, reader):
     Raises:
         CheckpointError: a size in the config is not the one in the file's header.
     """
+    names.raise_misfits(reader.folder, list(_size_misfits(family, config, reader)))
+    return family.new_backbone(config, initializer="zeros")
+
+
+def _size_misfits(family, config, reader):
+    """Yield a sentence for each size that the file's headers do not show."""
     layers = names.expand(family.rows, config.num_layers)
     spelling = dict(family.config_rows)
-    misfits = []
     for field, pattern, axis in family.size_rows:
         expected = getattr(config, field)
         for i in range(config.num_layers if "{i}" in pattern else 1):
             path = pattern.format(i=i)
             key = names.find_key(path, layers, family.prefix, reader)
             if key is None:
-                theirs = names.key_of(path, layers)
-                misfits.append(f"{path}: the file has no {theirs}")
-            elif names.shape_of(path, key, reader)[axis:][:1] != (expected,):
-                misfits.append(
+                yield f"{path}: the file has no {names.key_of(path, layers)}"
+                continue
+            shape = names.shape_of(path, key, reader)
+            if len(shape) != 2 or shape[axis] != expected:
+                yield (
                     f"config.json says {spelling.get(field, field)} is {expected}, but "
                     f"{key} has shape {reader.shape(key)}"
                 )
-    names.raise_misfits(reader.folder, misfits)
-    return family.new_backbone(config, initializer="zeros")
 
 
 def load_weights(reader, backbone, head_name=None, head=None, new_layers=()):
@@ -84,15 +89,8 @@ def load_weights(reader, backbone, head_name=None, head=None, new_layers=()):
     Raises:
         CheckpointError: every misfit of the file, before any weight is set.
     """
-    family = backbone.family
-    layers = names.expand(family.rows, backbone.config.num_layers)
     weights = weights_of(backbone)
-    keys, missing, misfits = names.match(weights, layers, family.prefix, reader)
-    misfits += [f"{path}: the file has no {key}" for path, key in missing.items()]
-    misfits += [
-        f"{key}: the model has no place for it"
-        for key in names.unexpected_keys(layers, family.prefix, reader, keys.values())
-    ]
+    keys, misfits = _match_backbone(weights, backbone, reader)
     head_weights, head_keys = {}, {}
     if head is not None:
         head_weights = weights_of(head)
@@ -102,7 +100,7 @@ def load_weights(reader, backbone, head_name=None, head=None, new_layers=()):
             if path.rpartition("/")[0] not in new_layers
         }
         head_keys, head_misfits = _match_head(
-            wanted, family.heads[head_name].rows, family.prefix, reader
+            wanted, backbone.family, head_name, reader
         )
         misfits += head_misfits
     names.raise_misfits(reader.folder, misfits)
@@ -116,7 +114,24 @@ def load_weights(reader, backbone, head_name=None, head=None, new_layers=()):
     )
 
 
-def _match_head(weights, rows, prefix, reader):
+def _match_backbone(weights, backbone, reader):
+    """Find a backbone's keys, all of them and no others.
+
+    Returns:
+        {our path: their key}, and a sentence for each misfit.
+    """
+    prefix = backbone.family.prefix
+    layers = names.expand(backbone.family.rows, backbone.config.num_layers)
+    found, missing, misfits = names.match(weights, layers, prefix, reader)
+    misfits += [f"{path}: the file has no {key}" for path, key in missing.items()]
+    misfits += [
+        f"{key}: the model has no place for it"
+        for key in names.unexpected_keys(layers, prefix, reader, found.values())
+    ]
+    return found, misfits
+
+
+def _match_head(weights, family, head_name, reader):
     """Find a head's keys: all of the head, or none of it.
 
     A layer under the backbone's prefix (BERT's pooler) was pretrained with the
@@ -125,7 +140,8 @@ def _match_head(weights, rows, prefix, reader):
     Returns:
         {our path: their key}, and a sentence for each misfit.
     """
-    layers = dict(rows)
+    prefix = family.prefix
+    layers = dict(family.heads[head_name].rows)
     found, missing, misfits = names.match(weights, layers, prefix, reader)
     found_layers = {path.rpartition("/")[0] for path in found}
     has_own = any(not layers[layer].startswith(prefix) for layer in found_layers)

@@ -3,8 +3,8 @@
 A schedule may be made before anybody knows how long the run is: `Task.fit` fills in
 `total_steps` when it is None.
 
-Source: the formulas of `transformers.get_{linear,cosine,constant}_schedule_with_warmup`,
-step for step (the first update has learning rate 0 when there is any warm-up).
+Source: the formulas of `transformers.get_{linear,cosine,constant}_schedule_with_
+warmup`, step for step (with any warm-up the first update has learning rate 0).
 """
 
 import math

@@ -25,26 +25,27 @@ SEPARATOR = "0"
 QUESTIONS = 8192
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=8)
 def replacements(
     clean_text: bool,
     handle_chinese_chars: bool,
     strip_accents: bool | None,
     lowercase: bool,
-) -> tuple[str, ...]:
+) -> str:
     """Per code point, what is left of it after normaliser and pre-tokeniser.
 
     Takes a few seconds. The arguments are those of `BertNormalizer`.
 
     Returns:
-        0x110000 strings; surrogates, which no text holds, give "".
+        0x110000 lines, one string to save memory; that of a surrogate is empty, and
+        none holds a line feed of its own, which is white space.
     """
     normalizer = BertNormalizer(
         clean_text, handle_chinese_chars, strip_accents, lowercase
     )
     answers = ask_each(normalizer)
     spaced = _spaced("".join(set("".join(answers))))
-    return tuple(answer.translate(spaced) for answer in answers)
+    return "\n".join(answer.translate(spaced) for answer in answers)
 
 
 def ask_each(normalizer, before: str = "", after: str = "") -> list[str]:

@@ -6,6 +6,7 @@ versions of Unicode, marks that normalising moves, and words of 99, 100 and 101
 characters. Without `pieces` most strange words become [UNK] and hide what differs.
 """
 
+import functools
 import random
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -23,11 +24,6 @@ BLOCKS = (
     (0x1F000, 0x1FB00), (0x20000, 0x2A6E0), (0x2A700, 0x2FA20), (0x30000, 0x31400),
     (0xE0000, 0xE0200), (0xF0000, 0xF0100), (0xFFF00, 0x110000),
 )  # fmt: skip
-MARKS = [
-    chr(point)
-    for point in (*range(0x20000), *range(0xE0100, 0xE01F0))
-    if unicodedata.category(chr(point)) in ("Mn", "Mc", "Me")
-]
 SPACES = (
     " ", "  ", "\t", "\n", "\r\n", "\x0b", "\x0c", "\x1c", "\x1f", "\x85", "\xa0",
     "\u1680", "\u180e", "\u2003", "\u200b", "\u2028", "\u2029", "\u202f", "\u205f",
@@ -87,9 +83,15 @@ def _anywhere(chance):
     return "".join(_character(chance, 0, 0x110000) for _ in range(chance.randint(1, 4)))
 
 
+@functools.cache
+def _marks():
+    points = (*range(0x20000), *range(0xE0100, 0xE01F0))
+    return [c for c in map(chr, points) if unicodedata.category(c)[0] == "M"]
+
+
 def _marked(chance):
     return chance.choice("aE\u03b1\u0915\u0644\uac00\u4e00 ") + "".join(
-        chance.choice(MARKS) for _ in range(chance.randint(1, 5))
+        chance.choice(_marks()) for _ in range(chance.randint(1, 5))
     )
 
 

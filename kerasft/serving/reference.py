@@ -76,9 +76,6 @@ def read_reference(tokenizer: str | tokenizers.Tokenizer) -> Reference:
             + "\nExport with token ids as input instead (signature='ids') and "
             "tokenise before the request."
         )
-    own.encode_special_tokens = True
-    own.no_truncation()
-    own.no_padding()
     model, padding = config["model"], config["padding"]
     single, pair = _templates(config["post_processor"])
     return Reference(
@@ -118,12 +115,12 @@ def _token_misfits(config):
             f"{len(plain)} added tokens are not special and would be cut out of the "
             f"text before it is split into words: {plain[:5]}"
         )
-    if not config["padding"]:
-        if "[PAD]" not in {t["content"] for t in config["added_tokens"]}:
-            yield "it has no padding settings and no [PAD] token: call enable_padding()"
     model = config["model"]
     if model["type"] != "WordPiece":
         return
+    tokens = {token["content"] for token in config["added_tokens"]}
+    if not config["padding"] and "[PAD]" not in tokens.union(model["vocab"]):
+        yield "it has no padding settings and no [PAD] token: call enable_padding()"
     if model["unk_token"] not in model["vocab"]:
         yield f"its unknown token {model['unk_token']!r} is not in its vocabulary"
     if not 1 <= model["max_input_chars_per_word"] <= LONGEST_WORD:

@@ -3,9 +3,9 @@
 `FastWordpieceTokenizer` finds words, punctuation and pieces in one pass over a text,
 but by ICU's idea of punctuation and white space, which is not the reference's. So
 both sides are spelt anew: ASCII letters, digits and punctuation, on which all agree,
-stay; each other character of the vocabulary gets a letter of Unicode's private plane
-15, which is a plain letter to every library; all characters that are in no piece
-share one letter, since a word that holds one of them is unknown anyway.
+stay; each other character of the vocabulary gets a letter that is a letter to every
+library; all characters that are in no piece share one letter, since a word that holds
+one of them is unknown anyway.
 
 In go the vocabulary and the table of `characters.replacements`, out comes how to write
 each code point of a text and each piece.
@@ -16,8 +16,7 @@ from collections.abc import Iterable
 
 from kerasft.serving.reference import Reference, UnsupportedTokenizerError
 
-PRIVATE_LETTERS = [chr(point) for point in range(0xF0000, 0xFFFFE)]
-UNKNOWN, CONTINUES, UNKNOWN_PIECE, *SPARE_LETTERS = PRIVATE_LETTERS
+UNKNOWN, CONTINUES, UNKNOWN_PIECE = "\u00c0\u00c1\u00c2"
 LONGEST_PIECE = 256  # Bytes; FastWordpieceTokenizer refuses longer ones.
 PUNCTUATION = frozenset(string.punctuation)
 AGREED = PUNCTUATION.union(string.ascii_letters, string.digits)
@@ -29,13 +28,25 @@ def choose_letters(vocabulary: Iterable[str]) -> dict[str, str]:
     Raises:
         UnsupportedTokenizerError: there are more characters than letters.
     """
-    alphabet = sorted(set("".join(vocabulary)) - AGREED - {" "})
-    if len(alphabet) > len(SPARE_LETTERS):
+    longest = {}
+    for piece in vocabulary:
+        longest |= {c: max(len(piece), longest.get(c, 0)) for c in piece}
+    # Characters of long pieces get short letters: see LONGEST_PIECE.
+    alphabet = sorted(longest.keys() - AGREED - {" "}, key=lambda c: (-longest[c], c))
+    letters = dict(zip(alphabet, _spare_letters(), strict=False))
+    if len(letters) < len(alphabet):
         raise UnsupportedTokenizerError(
             f"The vocabulary is written in {len(alphabet)} characters, the serving "
-            f"graph has letters for {len(SPARE_LETTERS)}. Export with signature='ids'."
+            f"graph has letters for {len(letters)}. Export with signature='ids'."
         )
-    return dict(zip(alphabet, SPARE_LETTERS, strict=False)) | {c: c for c in AGREED}
+    return letters | {character: character for character in AGREED}
+
+
+def _spare_letters():
+    """Letters of two bytes, Hangul syllables of three, private characters of four."""
+    yield from filter(str.isalpha, map(chr, range(ord(UNKNOWN_PIECE) + 1, 0x800)))
+    yield from map(chr, range(0xAC00, 0xD7A4))
+    yield from map(chr, range(0xF0000, 0xFFFFE))
 
 
 class _LetterOf(dict):
@@ -45,10 +56,10 @@ class _LetterOf(dict):
         return UNKNOWN
 
 
-def spell_texts(texts: Iterable[str], letters: dict[str, str]) -> list[str]:
-    """Write texts, which hold no line feed; spaces stay."""
+def spell_lines(text: str, letters: dict[str, str]) -> list[str]:
+    """Write each line of a text; spaces stay."""
     letter_of = _LetterOf(str.maketrans(letters | {" ": " ", "\n": "\n"}))
-    return "\n".join(texts).translate(letter_of).split("\n")
+    return text.translate(letter_of).split("\n")
 
 
 def spell_pieces(reference: Reference, letters: dict[str, str]) -> dict[str, int]:

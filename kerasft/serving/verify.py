@@ -102,7 +102,7 @@ def differing_rows(graph, reference, rows) -> list[tuple]:
         for start in range(0, len(kind), BATCH):
             batch = kind[start : start + BATCH]
             found = traced(*(tf.constant(side) for side in zip(*batch, strict=True)))
-            encoded = reference.encode_batch_fast(
+            encoded = reference.encode_batch(
                 [row if len(row) == 2 else row[0] for row in batch]
             )
             wrong += _differences(batch, found, encoded)

@@ -25,8 +25,8 @@ from kerasft.serving.spelling import (
     UNKNOWN,
     UNKNOWN_PIECE,
     choose_letters,
+    spell_lines,
     spell_pieces,
-    spell_texts,
 )
 
 PLAIN_TEXT = r"[\t\n\r -~]*"
@@ -64,13 +64,13 @@ class WordPieceGraph(tf.Module):
 
     def _make_character_table(self, letters):
         normalizer = self.reference.normalizer
-        answers = replacements(
+        lines = replacements(
             normalizer.clean_text,
             normalizer.handle_chinese_chars,
             normalizer.strip_accents,
             normalizer.lowercase,
         )
-        spelt = spell_texts(answers, letters)
+        spelt = spell_lines(lines, letters)
         rows = {text: row for row, text in enumerate(sorted(set(spelt)))}
         self._spelling_of_point = tf.constant([rows[text] for text in spelt], tf.int32)
         self._spellings = tf.ragged.constant(
@@ -105,24 +105,24 @@ class WordPieceGraph(tf.Module):
             (batch, longest row).
         """
         reference = self.reference
-        template, texts = reference.single, {"A": self._token_ids(text)}
-        if text_pair is not None:
-            template, texts["B"] = reference.pair, self._token_ids(text_pair)
-        return pack(
-            template, texts, self.max_length, reference.pad_id, reference.pad_type_id
-        )
+        # The strings are there anyway; only the ids need to travel to another device.
+        with tf.device("CPU"):
+            template, texts = reference.single, {"A": self._token_ids(text)}
+            if text_pair is not None:
+                template, texts["B"] = reference.pair, self._token_ids(text_pair)
+            return pack(
+                template,
+                texts,
+                self.max_length,
+                reference.pad_id,
+                reference.pad_type_id,
+            )
 
     def _token_ids(self, text):
-        with tf.device("CPU"):
-            words = tf.strings.regex_replace(
-                self._spell(text),
-                f"{WORD_LETTER}{{{self.reference.longest_word + 1},}}",
-                UNKNOWN,
-            )
-            pieces = self._word_piece.tokenize(words)
-            return pieces.with_flat_values(
-                tf.gather(self._id_of_piece, pieces.flat_values)
-            )
+        too_long = f"{WORD_LETTER}{{{self.reference.longest_word + 1},}}"
+        words = tf.strings.regex_replace(self._spell(text), too_long, UNKNOWN)
+        pieces = self._word_piece.tokenize(words)
+        return pieces.with_values(tf.gather(self._id_of_piece, pieces.values))
 
     def _spell(self, text):
         """Normalise; texts of printable ASCII, the most, take a short way."""

@@ -70,7 +70,8 @@ class TrainStep:
         loss_sum, logits, gradients = 0.0, [], None
         for i in range(parts):
             # In turn, so that only one part's activations are alive at a time.
-            with tf.control_dependencies(tf.nest.flatten(gradients, True)):
+            done = [g for g in gradients or () if g is not None]
+            with tf.control_dependencies(done):
                 x_i, y_i, weights_i = tf.nest.map_structure(
                     lambda t, i=i: tf.identity(t[i * rows : (i + 1) * rows]),
                     (x, y, weights),

@@ -150,7 +150,8 @@ def test_the_heads_dropout_is_the_configs(model_type, share, tmp_path):
     if share is None and model_type == "distilbert":
         pytest.skip("has no unset form")
     model = torch_classifier(model_type, **{field: share})
-    _, head, _ = load_classifier(save_torch(model, tmp_path), 3)
+    family, config = pretrained.read_config(save_torch(model, tmp_path))
+    head = family.heads["text_classifier"].build(config, 3)
     assert head.dropout.rate == (0.1 if share is None else share)
     comes_first = model_type in ("roberta", "xlm-roberta", "electra")
     assert head.first_dropout.rate == (head.dropout.rate if comes_first else 0)

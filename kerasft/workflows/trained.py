@@ -1,0 +1,73 @@
+"""A trained task from a folder, with the columns and lengths it was trained with.
+
+In: a run folder, or any checkpoint with a head. Out: the task, and what the columns
+of new data are. The trap: the longest example is no part of a checkpoint, so it is
+read from the run's recipe; without it a task would see longer texts than in training.
+"""
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from kerasft._errors import CheckpointError
+from kerasft.training.settings import ColumnSettings, ModelSettings, Settings
+from kerasft.workflows.finetune import FinetuneSettings
+from kerasft.workflows.flags import from_yaml
+from kerasft.workflows.run_folder import RECIPE
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run to go on with.
+
+    Args:
+        place: its folder, or a checkpoint's name on the hub.
+        recipe: how it was trained, where that is known.
+    """
+
+    place: str
+    recipe: FinetuneSettings | None
+
+    def columns(self, asked: Settings) -> ColumnSettings:
+        """What the columns of new data are: as asked for, else as in training."""
+        return ColumnSettings(**self._chosen(ColumnSettings, asked))
+
+    def load(self, asked: Settings):
+        """The task, with its settings as asked for, else as in training.
+
+        Raises:
+            CheckpointError: no checkpoint, or one without a trained head.
+        """
+        from kerasft.tasks import TASKS
+
+        kind = TASKS[self.recipe.task if self.recipe else "text_classifier"]
+        task = kind.from_pretrained(self.place, **self._chosen(ModelSettings, asked))
+        if task.fresh_weights:
+            raise CheckpointError(
+                f"{self.place}: its head was never trained (the checkpoint has no "
+                f"{', '.join(task.fresh_weights)}). Run `kerasft finetune` first."
+            )
+        return task
+
+    def _chosen(self, group, asked):
+        """Settings of a group: defaults, then the recipe's, then those asked for."""
+        names = {f.name for f in fields(group)}
+        trained = asdict(self.recipe) if self.recipe else {}
+        given = {name: value for name, value in asdict(asked).items() if value is not None}
+        return {k: v for k, v in (trained | given).items() if k in names}
+
+
+def open_run(place: str) -> Trained:
+    """Read what a folder says of its run.
+
+    Raises:
+        CheckpointError: it is a SavedModel, which is for serving alone.
+    """
+    folder = Path(place).expanduser()
+    if (folder / "saved_model.pb").exists():
+        raise CheckpointError(
+            f"{place}: is a SavedModel, for serving alone. Name the folder of the run "
+            "that it was exported from."
+        )
+    recipe = folder / RECIPE
+    known = from_yaml(FinetuneSettings, recipe) if recipe.exists() else None
+    return Trained(place, known)

@@ -1,0 +1,65 @@
+"""Packaging of kerasft; linters and pytest are set up in pyproject.toml."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+
+REQUIREMENTS = [
+    "keras>=3.15.1,<3.17",  # older ones load unsafe files; the train step overrides 5 private names
+    "tensorflow>=2.21,<2.22",  # of one minor with tensorflow-text
+    "tensorflow-text>=2.21,<2.22",  # its ops are in the exported graphs
+    "transformers>=5.0",  # converts tokenizer folders without tokenizer.json
+    "tokenizers>=0.22",  # `encode_special_tokens`
+    "safetensors>=0.5",
+    "huggingface_hub>=1.0",
+    "tensorflow-datasets>=4.9.9",
+    "tensorboard>=2.19",  # TF 2.21 no longer brings it along
+    "keras-tuner>=1.4.8",
+    "numpy>=1.26",
+    "pyarrow>=17",
+    "jsonargparse[signatures]>=4.40",
+    "rich>=13",
+    "matplotlib>=3.9",
+    "scikit-learn>=1.5",
+]
+
+TEST = [
+    "torch==2.13.0",  # the reference; the CPU build will do
+    "transformers==5.23.0",  # the reference whose key lists and logits we compare with
+    "tokenizers==0.23.3",
+    "accelerate",
+    "datasets>=4",
+    "pandas>=2.2",
+    "pytest>=8",
+    "hypothesis>=6.100",
+    "ruff==0.17.6",
+    "nbclient>=0.10",
+    "nbformat>=5.10",
+    "ipykernel>=6.29",
+]
+
+setup(
+    name="kerasft",
+    version=re.search(r'__version__ = "(.+)"', (HERE / "kerasft/__init__.py").read_text())[1],
+    description="Fine-tune BERT and GPT in Keras 3 on TensorFlow, exactly as the reference would",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.11,<3.14",
+    packages=find_packages(include=["kerasft", "kerasft.*"]),
+    install_requires=REQUIREMENTS,
+    extras_require={
+        "test": TEST,
+        "notebooks": ["jupyterlab>=4", "ipykernel>=6.29"],
+        "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],  # brings the CUDA libraries along
+    },
+    entry_points={"console_scripts": ["kerasft=kerasft.workflows.cli:main"]},
+    classifiers=[
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

@@ -1,0 +1,44 @@
+"""Small WordPiece tokenizers, trained on the spot or made of given words."""
+
+import json
+
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+WORDS = (
+    "a good bad film movie very the is was not great awful plot boring news sport "
+    "##s ##ly"
+).split()
+
+
+def wordpiece(words=WORDS, lowercase=True):
+    """A BERT tokenizer with the special tokens, `words` and all printable ASCII."""
+    characters = [chr(c) for c in range(33, 127)]
+    if lowercase:
+        characters = [c for c in characters if c == c.lower()]
+    entries = [*SPECIAL, *words]
+    entries += [c for c in characters if c not in entries][: 101 - len(entries)]
+    vocabulary = {entry: i for i, entry in enumerate(entries)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+    )
+    tokenizer.add_special_tokens(SPECIAL)
+    return tokenizer
+
+
+def save_tokenizer(folder, **settings):
+    """Write tokenizer.json and tokenizer_config.json, 101 ids at most."""
+    wordpiece(**settings).save(str(folder / "tokenizer.json"))
+    about = {
+        "tokenizer_class": "BertTokenizer",
+        "do_lower_case": settings.get("lowercase", True),
+        "model_max_length": 512,
+        **{f"{name[1:-1].lower()}_token": name for name in SPECIAL},
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(about))
+    return folder
