@@ -30,7 +30,11 @@ def mark_ranks(normalizer: BertNormalizer, alphabet: Iterable[str]) -> dict[str,
         Character to rank: in a row of marks lower ranks go first. Empty if nothing
         can move.
     """
-    marks = [mark for mark in alphabet if _sorted_by_nfd(mark)]
+    marks = [
+        mark
+        for mark in alphabet
+        if _sorted_by_nfd(mark) and normalizer.normalize_str(mark) == mark
+    ]
     ranks = dict.fromkeys(marks, 1)
     for mark, other in itertools.permutations(marks, 2):
         ranks[mark] += normalizer.normalize_str(mark + other) == other + mark

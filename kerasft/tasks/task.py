@@ -46,6 +46,7 @@ class Task(TrainStep, Feeding, keras.Model):
         self.head = head
         self.tokenizer = tokenizer
         self.fresh_weights = ()
+        self.training_batches = None
         self.item_loss = None
         self.micro_batches = 1
         self.built = True
@@ -149,7 +150,7 @@ class Task(TrainStep, Feeding, keras.Model):
         steps = options.get("steps_per_epoch") or _length(x, y, options)
         self._set_schedule(steps, epochs)
         options.setdefault("shuffle", y is not None)  # Datasets shuffle themselves.
-        batches = batches_of(x)
+        self.training_batches = batches = batches_of(x)
         if batches is not None:
             follow = _EpochOrder(batches)
             options["callbacks"] = [follow, *(options.get("callbacks") or ())]

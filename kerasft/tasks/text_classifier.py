@@ -11,6 +11,7 @@ import numpy as np
 
 from kerasft._errors import CheckpointError, DataError, SettingsError
 from kerasft.objectives import losses, metrics
+from kerasft.tasks.exporting import export_text_classifier
 from kerasft.tasks.task import Task
 
 PROBLEMS = {
@@ -203,6 +204,26 @@ class TextClassifier(Task):
         if len(row) == 1:
             return {"value": float(row[0])}
         return {"values": dict(zip(self.labels, map(float, row), strict=True))}
+
+    def export(self, folder, rows=None, *, pairs=None, signature="text"):
+        """Write a SavedModel that takes strings and loads without kerasft.
+
+        `serving_default(text)` (and `text_pair`) gives `label`, `score` and
+        `probabilities`, or `value` for regression; `tokens` takes token ids. It is
+        written only if its tokenizer gives the reference's ids and its numbers are
+        the model's, on `rows` and on adversarial texts.
+
+        Args:
+            folder: where to; an earlier export there is replaced.
+            rows: your own rows, to verify on (the first thousand).
+            pairs: whether it takes two texts; None: as `rows`.
+            signature: "text", or "tokens" for token ids alone.
+
+        Raises:
+            VerificationError: it does not give what the model gives.
+            UnsupportedTokenizerError: this kind of tokenizer has no exact graph.
+        """
+        export_text_classifier(self, folder, rows, pairs, signature)
 
     def saved_config(self):
         """The backbone's config, with label names and problem."""

@@ -75,7 +75,7 @@ class LabelReport(Report):
         return "\n".join([*table(("label", *COLUMNS), rows), "", *lines(self.overall)])
 
     def curve_data(self):
-        """Each label with any true row against the rest, and "(micro)": all together."""
+        """Each label that occurs, against the rest; and "(micro)", all of them."""
         true, _ = self.hot
         named = zip(self.labels, true.T, self.outputs.T, strict=True)
         curves = {name: (hot, score) for name, hot, score in named if hot.any()}

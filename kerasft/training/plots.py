@@ -37,11 +37,11 @@ def confusion_matrix(matrix: np.ndarray, labels: Sequence[str]) -> Figure:
         labels: names, in order.
     """
     classes = len(labels)
-    side = float(np.clip(2.5 + 0.45 * classes, 4.5, 14.0))
-    figure, axes = _new(side + 1.0, side)
+    side = float(np.clip(1.8 + 0.4 * classes, 3.0, 14.0))
+    figure, axes = _new(side + 0.8, side)
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(share, cmap="Blues", vmin=0.0, vmax=1.0)
-    figure.colorbar(image, ax=axes, label="share of the true label", shrink=0.8)
+    figure.colorbar(image, ax=axes, label="share of true label", shrink=0.8)
     size = 9 if classes <= 20 else 6
     _name_ticks(axes.xaxis, labels, size, rotation=90 if classes > 6 else 30)
     _name_ticks(axes.yaxis, labels, size)
@@ -58,10 +58,10 @@ def precision_recall(curves: Mapping[str, tuple]) -> Figure:
     """Precision over recall, one line a name.
 
     Args:
-        curves: name -> (precision, recall, average precision); a name "(micro)" is drawn
+        curves: name -> (precision, recall, average precision); "(micro)" is drawn
             thick, and the others thin and grey where they are too many to tell apart.
     """
-    figure, axes = _new(7.0, 5.0)
+    figure, axes = _new(5.0, 3.6)
     many = len(curves) > MOST_IN_LEGEND
     for name, (precision, recall, average) in curves.items():
         style = {"linewidth": 1.2}
@@ -81,7 +81,7 @@ def precision_recall(curves: Mapping[str, tuple]) -> Figure:
 def f1_bars(f1: Sequence[float], labels: Sequence[str]) -> Figure:
     """F1 of each label, best first; of very many labels the worst."""
     order = np.argsort(-np.asarray(f1), kind="stable")[-MOST_BARS:]
-    figure, axes = _new(7.0, float(np.clip(1.5 + 0.3 * len(order), 2.5, 14.0)))
+    figure, axes = _new(4.5, float(np.clip(1.2 + 0.25 * len(order), 2.0, 14.0)))
     values = np.asarray(f1)[order]
     bars = axes.barh(np.arange(len(order)), values, color="tab:blue")
     axes.bar_label(bars, fmt="%.2f", padding=3, fontsize=8)
@@ -93,8 +93,8 @@ def f1_bars(f1: Sequence[float], labels: Sequence[str]) -> Figure:
 
 def scatter(true: np.ndarray, predicted: np.ndarray, name: str = "value") -> Figure:
     """Predicted over true numbers, with the line where they agree."""
-    figure, axes = _new(5.5, 5.0)
-    size = float(np.clip(4000 / max(1, len(true)), 2, 25))
+    figure, axes = _new(4.0, 3.6)
+    size = float(np.clip(2000 / max(1, len(true)), 1, 15))
     axes.scatter(true, predicted, s=size, alpha=0.5, linewidths=0)
     ends = [min(true.min(), predicted.min()), max(true.max(), predicted.max())]
     axes.plot(ends, ends, color="black", linewidth=1, linestyle="--", label="equal")
@@ -107,7 +107,7 @@ def scatter(true: np.ndarray, predicted: np.ndarray, name: str = "value") -> Fig
 
 def residuals(true: np.ndarray, predicted: np.ndarray, name: str = "value") -> Figure:
     """How often each error, predicted minus true, occurs."""
-    figure, axes = _new(6.0, 4.0)
+    figure, axes = _new(4.5, 3.2)
     errors = predicted - true
     axes.hist(errors, bins=int(np.clip(np.sqrt(len(errors)), 5, 60)))
     axes.axvline(0.0, color="black", linewidth=1, linestyle="--")
@@ -143,7 +143,7 @@ def learning_curves(history: Mapping[str, Sequence[float]]) -> Figure:
 
 
 def _new(width, height, rows=1, columns=1):
-    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.subplots(rows, columns)
 
@@ -165,6 +165,8 @@ def _legend(axes, title=None, loc="best", outside=False):
 
 
 def _short(name):
-    """A name on one line, short enough for an axis."""
+    """A name on one line, short enough for an axis; its middle goes first."""
     name = " ".join(str(name).split())
-    return name if len(name) <= NAME_LENGTH else name[: NAME_LENGTH - 1] + "…"
+    if len(name) <= NAME_LENGTH:
+        return name
+    return f"{name[: NAME_LENGTH - 11]}…{name[-10:]}"

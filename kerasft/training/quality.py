@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from rich.cells import cell_len, set_cell_size  # Chinese takes two columns.
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,12 @@ class Report(abc.ABC):
 def table(header: Sequence[str], rows: Iterable[Sequence]) -> list[str]:
     """Lines of a plain-text table: the first column to the left, numbers aligned."""
     cells = [list(header), *([str(first), *map(_cell, rest)] for first, *rest in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
     return [
         "  ".join(
-            cell.rjust(width) if place else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in cells
+            [set_cell_size(name, widths[0]), *map(str.rjust, numbers, widths[1:])]
+        )
+        for name, *numbers in cells
     ]
 
 

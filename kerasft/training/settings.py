@@ -106,20 +106,31 @@ def overrides(settings: type, heading: str) -> type:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ColumnSettings(Settings):
-    """What the columns of the data files are."""
+class TextSettings(Settings):
+    """Texts in the data files."""
 
     text: str = setting("text", "column of the text")
     text_pair: str | None = setting(None, "column of a second text")
+    encoding: str = setting("utf-8", "of text files, as Python names it")
+    delimiter: str | None = setting(None, "of .csv files; null: a comma")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelSettings(Settings):
+    """Labels in the data files."""
+
     label: list[str] | str | None = setting("label", "column of the label, or several")
     label_type: Literal["name", "names", "number"] | None = setting(
-        None, "kind of label: one name, several names, or number; null: by the problem"
+        None, "one name, several names, or numbers; null: by the problem"
     )
     label_separator: str | None = setting(
         None, "what stands between several label names in one cell"
     )
-    encoding: str = setting("utf-8", "of text files, as Python names it")
-    delimiter: str | None = setting(None, "of .csv files; null: a comma")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnSettings(LabelSettings, TextSettings):
+    """What the columns of the data files are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +182,9 @@ class TrainingSettings(Settings):
     jit_compile: bool | None = setting(None, "compile with XLA; null: Keras chooses")
     strategy: str = setting("auto", "devices to train on: auto, or a kind of strategy")
     seed: int = setting(0, "of the split, the shuffling, new weights and dropout")
-    monitor: str = setting("val_loss", "what the best epoch is chosen by")
+    monitor: str = setting(
+        "val_loss", "what the best epoch is chosen by, where there are validation rows"
+    )
     patience: int = setting(
         0, "epochs without a better one before stopping; 0: never", at_least(0)
     )

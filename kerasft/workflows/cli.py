@@ -5,6 +5,7 @@ other error is a defect and keeps its traceback. Nothing heavy is imported befor
 command runs.
 """
 
+import os
 import re
 import sys
 from argparse import ArgumentError
@@ -26,6 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: what follows the program's name; None: `sys.argv`.
     """
     try:
+        # Its chatter would bury what we print.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         name, settings = parse(arguments)
         function, _ = _load(name)
         function(settings)
@@ -47,7 +50,11 @@ def parse(arguments: list[str] | None = None):
         KerasftError: values that are out of bounds.
     """
     parser = ArgumentParser(
-        prog="kerasft", exit_on_error=False, description=kerasft.__doc__
+        prog="kerasft",
+        exit_on_error=False,
+        description=kerasft.__doc__.split("\n")[0],
+        epilog="Example: kerasft finetune --checkpoint bert-base-uncased "
+        "--train train.csv --text review --label stars --out saved_models/reviews",
     )
     parser.add_argument(
         "--version", action="version", version=f"kerasft {kerasft.__version__}"
@@ -56,7 +63,9 @@ def parse(arguments: list[str] | None = None):
     for name in COMMANDS:
         function, settings = _load(name)
         about = function.__doc__.split("\n")[0]
-        commands.add_subcommand(name, parser_of(settings, about), help=about)
+        usage = f"kerasft {name} [--config RECIPE] [flags]"
+        parser_of_command = parser_of(settings, usage=usage, description=about)
+        commands.add_subcommand(name, parser_of_command, help=about)
     parsed = parser.parse_args(sys.argv[1:] if arguments is None else arguments)
     _, settings = _load(parsed.command)
     return parsed.command, settings_from(settings, parsed[parsed.command])
@@ -70,7 +79,7 @@ def _load(name):
 
 
 def _complain(message):
-    ERRORS.print(f"kerasft: error: {message}", markup=False, highlight=False)
+    ERRORS.print(f"kerasft: error: {message}")
     return 2
 
 

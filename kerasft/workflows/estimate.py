@@ -37,7 +37,9 @@ def _data(rows, batches):
     empty = sum(part.empty_texts for part in rows.parts.values())
     if empty:
         yield "empty", f"{empty:,} rows have an empty text"
-    skipped = sum({part.content: part.rejected for part in rows.parts.values()}.values())
+    skipped = sum(
+        {part.content: part.rejected for part in rows.parts.values()}.values()
+    )
     if skipped:
         yield "skipped", f"{skipped:,} bad rows, listed in rejected.csv"
 
@@ -53,4 +55,6 @@ def _work(task, batches, epochs):
 def _counted(counts):
     listed = [f"{name} {count:,}" for name, count in counts.items()]
     more = len(listed) - SHOWN_LABELS
-    return ", ".join(listed[:SHOWN_LABELS]) + (f" and {more:,} more" if more > 0 else "")
+    return ", ".join(listed[:SHOWN_LABELS]) + (
+        f" and {more:,} more" if more > 0 else ""
+    )

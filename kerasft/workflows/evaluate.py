@@ -6,29 +6,41 @@ Settings in; a table on the screen, and `metrics.json`, `report.txt` and figures
 from dataclasses import dataclass
 from pathlib import Path
 
+from kerasft._errors import SettingsError
 from kerasft.checkpoints.folders import atomic_folder
 from kerasft.training.settings import (
-    ColumnSettings,
     Files,
+    LabelSettings,
     ModelSettings,
+    TextSettings,
     at_least,
     overrides,
     setting,
 )
 from kerasft.workflows.console import RESULTS
-from kerasft.workflows.evaluation import measured, write_metrics, write_report
-from kerasft.workflows.run_folder import FIGURES, METRICS, REPORT, raise_unless_writable
+from kerasft.workflows.evaluation import measured, write_report
+from kerasft.workflows.row_files import read_rows
+from kerasft.workflows.run_folder import (
+    FIGURES,
+    METRICS,
+    REPORT,
+    raise_unless_writable,
+    write_json,
+)
 from kerasft.workflows.trained import open_run
 
-Columns = overrides(ColumnSettings, "Columns of the data; null: as in training.")
+Texts = overrides(TextSettings, "Texts in the data; null: as in training.")
+Labels = overrides(LabelSettings, "Labels in the data; null: as in training.")
 Model = overrides(ModelSettings, "Model; null: as in training.")
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateSettings(Columns, Model):
+class EvaluateSettings(Texts, Labels, Model):
     """Evaluation."""
 
-    run: str = setting(help="run folder, or any checkpoint with a head", positional=True)
+    run: str = setting(
+        help="run folder, or any checkpoint with a head", positional=True
+    )
     data: Files = setting(help="rows with labels: .csv, .tsv, .jsonl or .parquet")
     out: str | None = setting(
         None, "folder of the results; null: evaluation-<name of the data> in the run"
@@ -45,19 +57,25 @@ def evaluate(settings: EvaluateSettings) -> dict:
     Raises:
         KerasftError: rows or a checkpoint that do not fit.
     """
-    from kerasft.workflows.row_files import read_rows
-
-    first = settings.data if isinstance(settings.data, str) else settings.data[0]
-    out = settings.out or Path(settings.run) / f"evaluation-{Path(first).stem}"
-    out = Path(out).expanduser()
-    raise_unless_writable(out)
+    first = Path(settings.data if isinstance(settings.data, str) else settings.data[0])
+    out = _folder(settings, first.stem)
     run = open_run(settings.run)
     rows = read_rows(settings.data, run.columns(settings))
     task = run.load(settings)
     report = measured(task, rows, settings.batch_size)
     with atomic_folder(out, METRICS, (METRICS, REPORT, FIGURES)) as folder:
-        write_report(folder, {Path(first).name: report})
-        write_metrics(folder, {"rows": len(rows), **report.metrics})
-    RESULTS.print(report.text(), markup=False, highlight=False)
-    RESULTS.print(f"\nWritten to {out}.", markup=False, highlight=False)
+        write_report(folder, {first.stem: report})
+        write_json(folder / METRICS, {"rows": len(rows), **report.metrics})
+    RESULTS.print(report.text())
+    RESULTS.print(f"\nWritten to {out}.")
     return report.metrics
+
+
+def _folder(settings, name):
+    """Where the results go."""
+    run = Path(settings.run).expanduser()
+    if settings.out is None and not run.is_dir():
+        raise SettingsError(f"{run} is no local folder; give --out for the results.")
+    out = Path(settings.out or run / f"evaluation-{name}").expanduser()
+    raise_unless_writable(out)
+    return out

@@ -3,9 +3,11 @@
 Rows in, a `Report` (metrics, text, figures) out; and the files of one.
 """
 
+import re
 from pathlib import Path
 
-from kerasft.workflows.run_folder import FIGURES, METRICS, REPORT, write_json, write_text
+from kerasft._errors import DataError
+from kerasft.workflows.run_folder import FIGURES, REPORT, write_text
 
 
 def measured(task, rows, batch_size: int):
@@ -16,21 +18,32 @@ def measured(task, rows, batch_size: int):
     """
     from kerasft.training.report import report
 
-    truth = task.label_array(rows)  # First, for the sake of a quick refusal.
-    logits = task.predict_rows(rows, batch_size)
-    return report(task.labels, task.problem, truth, logits)
+    truth = task.label_array(rows)
+    if truth is None:
+        raise DataError(f"{rows!r}: to evaluate, name the column of the label.")
+    outputs = task.predict_rows(rows, batch_size)
+    if task.problem != "regression":
+        outputs = task.probabilities(outputs)
+    return report(task.labels, task.problem, truth, outputs)
 
 
-def write_report(folder: Path, reports: dict):
-    """Write `report.txt` and `figures/` of {part: Report} into an existing folder."""
-    texts = [f"{name}\n\n{one.text()}" for name, one in reports.items()]
-    write_text(folder / REPORT, "\n\n".join(texts) + "\n")
+def write_report(folder: Path, reports: dict, figures: dict | None = None):
+    """Write `report.txt` and `figures/` into an existing folder.
+
+    Args:
+        folder: where to.
+        reports: part of the data -> Report.
+        figures: name -> figure that belongs to no part.
+    """
+    from kerasft.training.plots import figure_to_png
+
+    texts = [f"{name}\n\n{report.text()}\n" for name, report in reports.items()]
+    write_text(folder / REPORT, "\n".join(texts))
+    figures = dict(figures or {})
+    for part, report in reports.items():
+        named = report.figures().items()
+        figures |= {f"{part}_{name}": figure for name, figure in named}
     (folder / FIGURES).mkdir(exist_ok=True)
-    for part, one in reports.items():
-        for name, figure in one.figures().items():
-            figure.savefig(folder / FIGURES / f"{part}-{name}.png", dpi=120)
-
-
-def write_metrics(folder: Path, content: dict):
-    """Write `metrics.json`, by which the folder counts as finished."""
-    write_json(folder / METRICS, content)
+    for name, figure in figures.items():
+        plain = re.sub(r"[^\w.-]", "_", name)  # Names of labels may be in it.
+        (folder / FIGURES / f"{plain}.png").write_bytes(figure_to_png(figure))

@@ -14,19 +14,23 @@ from kerasft._errors import SettingsError
 from kerasft.training.settings import (
     ColumnSettings,
     Files,
+    LabelSettings,
     ModelSettings,
+    TextSettings,
     TrainingSettings,
     setting,
 )
 from kerasft.workflows import run_folder
 from kerasft.workflows.console import RESULTS
 from kerasft.workflows.estimate import print_estimate
-from kerasft.workflows.evaluation import measured, write_metrics, write_report
+from kerasft.workflows.evaluation import measured, write_report
 from kerasft.workflows.flags import to_yaml
+from kerasft.workflows.model_card import model_card
+from kerasft.workflows.training_rows import read_training_rows
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuneSettings(ColumnSettings, ModelSettings, TrainingSettings):
+class FinetuneSettings(TextSettings, LabelSettings, ModelSettings, TrainingSettings):
     """Run."""
 
     checkpoint: str = setting(help="local folder, or name on the Hugging Face hub")
@@ -63,7 +67,9 @@ class FinetuneSettings(ColumnSettings, ModelSettings, TrainingSettings):
         problems = super().conflicts()
         share = self.validation
         if isinstance(share, int | float) and not 0 < share < 1:
-            problems.append(f"validation is {share}; as a share it is above 0, below 1.")
+            problems.append(
+                f"validation is {share}; as a share it is above 0, below 1."
+            )
         if share is None and self.patience:
             problems.append("patience needs validation rows; give `validation`.")
         return problems
@@ -93,16 +99,17 @@ def finetune(settings: FinetuneSettings) -> Run:
         KerasftError: settings, rows or a checkpoint that do not fit; nothing has been
             written then.
     """
-    from kerasft.workflows.training_rows import read_training_rows
-
     folder = run_folder.claim(settings.out)
     rows = read_training_rows(settings)
     for leak in rows.leaks():
-        RESULTS.print(f"Warning: {leak}", style="yellow", markup=False)
+        RESULTS.print(f"Warning: {leak}", style="yellow")
     task, batches = _prepare(settings, rows)
     print_estimate(rows, task, batches.batches, settings.epochs)
+    callbacks = _callbacks(task, settings, rows.parts.get("validation"), folder)
     run_folder.begin(folder, to_yaml(settings))
-    history = _fit(task, batches, settings, rows, folder)
+    history = _fit(task, batches, settings, rows, callbacks)
+    if "validation" not in rows.parts:
+        task.save_pretrained(folder)
     reports = {
         name: measured(task, part, settings.batch_size)
         for name, part in rows.parts.items()
@@ -110,8 +117,8 @@ def finetune(settings: FinetuneSettings) -> Run:
     }
     _write(folder, settings, rows, task, reports, history)
     for name, report in reports.items():
-        RESULTS.print(f"\n{name}\n\n{report.text()}", markup=False, highlight=False)
-    RESULTS.print(f"\nThe run is in {folder}.", markup=False, highlight=False)
+        RESULTS.print(f"\n{name}\n\n{report.text()}")
+    RESULTS.print(f"\nThe run is in {folder}.")
     metrics = {name: report.metrics for name, report in reports.items()}
     return Run(folder, task, metrics, history)
 
@@ -142,7 +149,6 @@ def _prepare(settings, rows):
             tokens_per_batch=settings.tokens_per_batch,
         )
         _compile(task, settings, rows, settings.epochs * len(batches.batches))
-    _raise_unless_monitored(settings, rows, task)
     return task, batches
 
 
@@ -161,7 +167,9 @@ def _compile(task, settings, rows, total_steps):
         clip_norm=settings.clip_norm,
         layer_decay=settings.layer_decay,
     )
-    compiled = {} if settings.jit_compile is None else {"jit_compile": settings.jit_compile}
+    compiled = (
+        {} if settings.jit_compile is None else {"jit_compile": settings.jit_compile}
+    )
     task.compile(
         optimizer,
         class_weight=weights,
@@ -171,17 +179,68 @@ def _compile(task, settings, rows, total_steps):
     )
 
 
-def _raise_unless_monitored(settings, rows, task):
-    if "validation" not in rows.parts:
-        return
+def _callbacks(task, settings, validation, folder):
+    """What goes with the fit.
+
+    Raises:
+        SettingsError: `monitor` is nothing that the task measures.
+    """
+    from keras.callbacks import EarlyStopping
+
+    from kerasft.training.callbacks import StopOnNaN
+
+    logs = settings.tensorboard or f"tb_logs/{folder.resolve().name}"
+    board = kft.TensorBoard(logs, validation=validation, hparams=_numbers(settings))
+    if validation is None:
+        return [StopOnNaN(), board]
+    _raise_unless_measured(settings.monitor, task)
+    best = kft.BestCheckpoint(folder, settings.monitor, restore=True)
+    callbacks = [StopOnNaN(), best, board]  # In turn: the board reports on the best.
+    if settings.patience:
+        mode = "max" if best.sign > 0 else "min"
+        stop = EarlyStopping(settings.monitor, patience=settings.patience, mode=mode)
+        callbacks.append(stop)
+    return callbacks
+
+
+def _raise_unless_measured(monitor, task):
     names = ["loss", *(metric.name for metric in task.default_metrics())]
-    known = [f"{prefix}{name}" for prefix in ("val_", "") for name in names]
-    if settings.monitor not in known:
+    known = [f"val_{name}" for name in names] + names
+    if monitor not in known:
         raise SettingsError(
-            f"monitor is {settings.monitor!r}; this task measures: {', '.join(known)}."
+            f"monitor is {monitor!r}; this task measures: {', '.join(known)}."
         )
 
 
-def _fit(task, batches, settings, rows, folder):
-    """Train, leave the best weights in the task and its checkpoint in the folder."""
-    ...
+def _fit(task, batches, settings, rows, callbacks):
+    """Train, and give the values of each epoch by name."""
+    options = {}
+    if "validation" in rows.parts:
+        validation = task.dataset(rows.parts["validation"], settings.batch_size)
+        options["validation_data"] = validation
+    trained = task.fit(
+        batches,
+        epochs=settings.epochs,
+        callbacks=callbacks,
+        verbose=1 if RESULTS.is_terminal else 2,
+        **options,
+    )
+    return trained.history
+
+
+def _numbers(settings):
+    """What runs are compared by."""
+    group = (*fields(TrainingSettings), *fields(ModelSettings))
+    values = {f.name: vars(settings)[f.name] for f in group}
+    return {k: v for k, v in values.items() if isinstance(v, int | float | str)}
+
+
+def _write(folder, settings, rows, task, reports, history):
+    from kerasft.training.plots import learning_curves
+
+    write_report(folder, reports, {"learning_curves": learning_curves(history)})
+    run_folder.write_json(folder / run_folder.HISTORY, history)
+    card = model_card(settings, rows, task, reports)
+    run_folder.write_text(folder / run_folder.CARD, card)
+    metrics = {name: report.metrics for name, report in reports.items()}
+    run_folder.write_json(folder / run_folder.METRICS, metrics)

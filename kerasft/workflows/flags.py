@@ -6,7 +6,6 @@ command line can say the same things.
 """
 
 from argparse import ArgumentError, BooleanOptionalAction
-from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields
 
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
@@ -15,26 +14,32 @@ from kerasft._errors import SettingsError
 from kerasft.training.settings import Settings
 
 
-def parser_of(settings: type[Settings], description: str = "") -> ArgumentParser:
-    """A parser with one flag for each field of `settings`, dashes for underscores."""
-    parser = ArgumentParser(
-        exit_on_error=False, print_config="--print-config", description=description
-    )
+def parser_of(settings: type[Settings], **about: str) -> ArgumentParser:
+    """A parser with one flag for each field of `settings`, dashes for underscores.
+
+    Args:
+        settings: the class.
+        **about: `usage` and `description`, for the help.
+    """
+    parser = ArgumentParser(exit_on_error=False, print_config="--print-config", **about)
     parser.add_argument(
         "--config", action=ActionConfigFile, help="recipe (YAML); later flags override"
     )
-    seen = set()
-    for group in reversed(settings.__mro__):
-        own = [f for f in fields(settings) if f.name in vars(group).get(
-            "__annotations__", ()) and f.name not in seen]
-        if not own:
-            continue
-        seen |= {f.name for f in own}
-        heading = group.__doc__.strip().split("\n")[0].rstrip(".")
+    for heading, group in _groups(settings).items():
         arguments = parser.add_argument_group(heading)
-        for f in own:
+        for f in group:
             _add(arguments, f)
     return parser
+
+
+def _groups(settings):
+    """Heading -> fields, of the class itself and of each that it inherits from."""
+    groups, left = {}, {f.name: f for f in fields(settings)}
+    for owner in settings.__mro__[:-1]:
+        names = [name for name in owner.__annotations__ if name in left]
+        heading = owner.__doc__.strip().split("\n")[0].rstrip(".")
+        groups[heading] = [left.pop(name) for name in names]
+    return {heading: group for heading, group in groups.items() if group}
 
 
 def _add(group, f):

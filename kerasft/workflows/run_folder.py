@@ -52,8 +52,8 @@ def claim(out: str) -> Path:
     taken = [p.name for pattern in OWN_FILES for p in folder.glob(pattern)]
     if taken and not (folder / RECIPE).exists():
         raise SettingsError(
-            f"out is {out}, which holds {', '.join(sorted(taken)[:5])} but no {RECIPE}, "
-            "so it is no run that could go on. Choose another folder."
+            f"out is {out}, which holds {', '.join(sorted(taken)[:5])} but no "
+            f"{RECIPE}, so it is no run of kerasft. Choose another folder."
         )
     return folder
 

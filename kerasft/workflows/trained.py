@@ -8,8 +8,13 @@ read from the run's recipe; without it a task would see longer texts than in tra
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from kerasft._errors import CheckpointError
-from kerasft.training.settings import ColumnSettings, ModelSettings, Settings
+from kerasft._errors import CheckpointError, SettingsError
+from kerasft.training.settings import (
+    ColumnSettings,
+    ModelSettings,
+    Settings,
+    TextSettings,
+)
 from kerasft.workflows.finetune import FinetuneSettings
 from kerasft.workflows.flags import from_yaml
 from kerasft.workflows.run_folder import RECIPE
@@ -31,6 +36,11 @@ class Trained:
         """What the columns of new data are: as asked for, else as in training."""
         return ColumnSettings(**self._chosen(ColumnSettings, asked))
 
+    def texts(self, asked: Settings) -> ColumnSettings:
+        """The same for data without labels."""
+        texts = self._chosen(TextSettings, asked)
+        return ColumnSettings(**texts, label=None)
+
     def load(self, asked: Settings):
         """The task, with its settings as asked for, else as in training.
 
@@ -40,7 +50,14 @@ class Trained:
         from kerasft.tasks import TASKS
 
         kind = TASKS[self.recipe.task if self.recipe else "text_classifier"]
-        task = kind.from_pretrained(self.place, **self._chosen(ModelSettings, asked))
+        options = self._chosen(ModelSettings, asked)
+        try:
+            task = kind.from_pretrained(self.place, **options)
+        except SettingsError as error:
+            raise CheckpointError(
+                f"{self.place}: {error} (A checkpoint without a trained head? Run "
+                "`kerasft finetune` first.)"
+            ) from error
         if task.fresh_weights:
             raise CheckpointError(
                 f"{self.place}: its head was never trained (the checkpoint has no "
@@ -52,7 +69,9 @@ class Trained:
         """Settings of a group: defaults, then the recipe's, then those asked for."""
         names = {f.name for f in fields(group)}
         trained = asdict(self.recipe) if self.recipe else {}
-        given = {name: value for name, value in asdict(asked).items() if value is not None}
+        given = {
+            name: value for name, value in asdict(asked).items() if value is not None
+        }
         return {k: v for k, v in (trained | given).items() if k in names}
 
 

@@ -118,6 +118,17 @@ def test_marks_that_survive_stripping_are_sorted_as_nfd_sorts_them(strange_graph
     assert differences(strange_graph(lowercase=True), texts) == []
 
 
+def test_marks_are_sorted_by_a_vocabulary_that_also_has_stripped_ones(minilm):
+    tokenizer = tokenizers.Tokenizer.from_str(tokenizer_json(minilm))
+    marks = ("\u0301", "\u302e", "\U0001d165")
+    pieces = ["[UNK]", "[PAD]", "a", *marks, *(f"##{mark}" for mark in marks)]
+    tokenizer.model = models.WordPiece(
+        {piece: token_id for token_id, piece in enumerate(pieces)}, unk_token="[UNK]"
+    )
+    texts = ["a\u302e\U0001d165", "\u302e\u0301\U0001d165a", "\u302e,\U0001d165"]
+    assert differences(WordPieceGraph(tokenizer, 9), texts) == []
+
+
 def test_words_of_99_to_101_characters_are_cut_off_like_the_reference(minilm):
     tokenizer = tokenizers.Tokenizer.from_str(tokenizer_json(minilm))
     texts = [

@@ -1,0 +1,67 @@
+"""A classifier as a SavedModel, proved against the model before anyone can use it."""
+
+from kerasft._errors import SettingsError
+
+VERIFIED_ROWS = 1_000
+VERIFIED_FUZZ = 2_000
+
+
+def export_text_classifier(task, folder, rows, pairs, signature):
+    """See `TextClassifier.export`."""
+    # TensorFlow: this module must import without it.
+    from kerasft.serving.signatures import ClassifierFace, export_classifier
+    from kerasft.serving.verify import verify_export, verify_tokenizer
+    from kerasft.serving.wordpiece import WordPieceGraph
+
+    if signature not in ("text", "tokens"):
+        raise SettingsError(f"signature is {signature!r}; known: text, tokens.")
+    if pairs is None:
+        pairs = rows is not None and rows.has_pairs
+    config = task.backbone.config
+    face = ClassifierFace(
+        labels=() if task.problem == "regression" else task.labels,
+        problem=task.problem,
+        vocab_size=config.vocab_size,
+        max_length=task.tokenizer.max_length,
+        type_vocab_size=max(1, config.type_vocab_size),
+        pairs=pairs,
+    )
+    if signature == "tokens":
+        return export_classifier(folder, task, face)
+    tokenizer = task.tokenizer
+    graph = WordPieceGraph(tokenizer.backend, tokenizer.max_length)
+    texts, seconds = _samples(rows, pairs, sorted(tokenizer.backend.get_vocab()))
+    verify_tokenizer(graph, tokenizer.backend, texts, seconds, VERIFIED_FUZZ)
+
+    def check(new):
+        verify_export(
+            new, lambda *sides: _served_numbers(task, *sides), texts, seconds
+        )
+
+    return export_classifier(folder, task, face, graph, check)
+
+
+def _samples(rows, pairs, pieces):
+    """Texts to verify on, and second texts or None: the user's, and strange ones."""
+    from kerasft.serving.fuzz import adversarial_texts
+
+    texts = [] if rows is None else rows.texts(0, min(VERIFIED_ROWS, len(rows)))
+    strange = list(adversarial_texts(200, 0, pieces))
+    if not pairs:
+        return texts + strange, None
+    seconds = []
+    if rows is not None and rows.has_pairs:
+        seconds = rows.text_pairs(0, len(texts))
+    else:
+        texts = []
+    return texts + strange, seconds + list(adversarial_texts(200, 1, pieces))
+
+
+def _served_numbers(task, texts, seconds=None):
+    """Probabilities, or values, of some texts by the model in memory."""
+    from kerasft.data.corpus import from_lists
+
+    logits = task.predict_rows(from_lists(texts, text_pairs=seconds), len(texts))
+    if task.problem != "regression":
+        return task.probabilities(logits)
+    return logits[:, 0] if logits.shape[1] == 1 else logits

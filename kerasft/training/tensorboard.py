@@ -1,0 +1,209 @@
+"""The TensorBoard callback: what happened in a run, and what the model gets wrong.
+
+Three runs below the log folder: `train`, `validation` (the same tags, so that their
+curves lie over each other) and `final` (last values and settings, for the HParams
+tab). The trap: a callback with `on_train_batch_end` makes Keras wait for the device
+after each step, so this one looks at the start of a step, every `update_freq` steps.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import keras
+
+from kerasft._errors import SettingsError
+from kerasft.objectives.optimizer import AdamW
+from kerasft.tasks import TextClassifier
+from kerasft.training.devices import is_chief, require_tensorflow
+from kerasft.training.meter import Meter
+from kerasft.training.report import report
+from kerasft.training.summaries import Summaries, markdown_table
+
+SETTINGS = (
+    "learning_rate",
+    "warmup",
+    "decay",
+    "weight_decay",
+    "clip_norm",
+    "layer_decay",
+)
+
+
+class TensorBoard(keras.callbacks.Callback):
+    """Write a fit for TensorBoard.
+
+    By epoch: `epoch/loss` and each metric. By step: `step/loss` (mean of the steps
+    since the last point), `step/learning_rate` (of the step to come),
+    `step/gradient_norm` (of the last step, before clipping; with `kerasft.adamw`),
+    `speed/...` a second. Once: `data/padding_share`; and, with `validation`, at the
+    end a confusion matrix or what fits the problem, precision-recall curves, and the
+    worst mistakes. The steps are the optimizer's.
+
+    In a run of several processes give it to each: all measure, the chief writes.
+
+    Args:
+        log_dir: folder of this run, such as "tb_logs/reviews".
+        update_freq: steps between two points.
+        validation: rows to report on when the fit ends; needs a `TextClassifier`.
+        examples: the most mistakes shown.
+        hparams: settings for the HParams tab; None: the fit's and the optimizer's.
+
+    Raises:
+        SettingsError: numbers outside what they may be; when the fit begins: a task
+            that cannot be reported on, or another backend than TensorFlow.
+    """
+
+    def __init__(
+        self, log_dir, *, update_freq=20, validation=None, examples=20, hparams=None
+    ):
+        super().__init__()
+        if update_freq < 1 or examples < 0:
+            raise SettingsError(
+                f"update_freq is {update_freq} (at least 1), examples is {examples} "
+                "(at least 0)."
+            )
+        self.log_dir = Path(log_dir)
+        self.update_freq = update_freq
+        self.validation = validation
+        self.examples = examples
+        self.hparams = hparams
+
+    def on_train_begin(self, logs=None):
+        """Open the runs; write what is known before the first step."""
+        task = self.model
+        require_tensorflow("kerasft.TensorBoard")
+        if self.validation is not None and not isinstance(task, TextClassifier):
+            raise SettingsError(
+                f"A {type(task).__name__} has no report on rows. Leave out validation."
+            )
+        writes = is_chief(task.distribute_strategy)
+        self._train, self._validation, self._final = (
+            Summaries(self.log_dir / name, writes)
+            for name in ("train", "validation", "final")
+        )
+        self._meter = Meter(task)
+        self._first_step = int(task.optimizer.iterations)
+        self._epochs_done = 0
+        settings = self.hparams
+        if settings is None:
+            settings = known_settings(task, self.params["epochs"])
+        self._final.settings(settings, self.log_dir.name)
+        if task.training_batches is not None:
+            share = {"data/padding_share": task.training_batches.padding_share}
+            self._train.numbers(share, self._first_step)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Begin to measure."""
+        self._epochs_done = epoch
+        self._steps = 0  # done in this epoch
+        self._meter.begin_epoch(epoch)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Write a point if one is due; `batch` steps of this epoch are done."""
+        self._steps = batch
+        self._meter.warm_up(batch)
+        if batch - self._meter.step >= self.update_freq:
+            self._write_point(batch)
+
+    def on_test_begin(self, logs=None):
+        """Measure the rest of the epoch: validation sets the sums back to 0."""
+        self._end_steps()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Write loss and metrics."""
+        self._end_steps()
+        self._epochs_done = epoch + 1
+        train, validation = _apart(logs)
+        self._train.numbers(train, epoch + 1)
+        if validation:
+            self._validation.numbers(validation, epoch + 1)
+        for run in (self._train, self._validation, self._final):
+            run.flush()
+        self._first_step += self._steps
+
+    def on_train_end(self, logs=None):
+        """Write the last values and the report."""
+        numbers = {f"final/{name}": value for name, value in (logs or {}).items()}
+        self._final.numbers(numbers, self._epochs_done)
+        self._final.succeeded()
+        if self.validation is not None and len(self.validation):
+            self._write_report()
+        for run in (self._train, self._validation, self._final):
+            run.flush()
+
+    def _end_steps(self):
+        """Write the point of an epoch's last steps, once."""
+        steps = self.params["steps"] or self._steps + 1
+        if steps > self._meter.step:
+            self._steps = steps
+            self._write_point(steps)
+
+    def _write_point(self, step):
+        optimizer = self.model.optimizer
+        numbers = self._meter.read(step)
+        numbers["step/learning_rate"] = float(optimizer.learning_rate)
+        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            numbers["step/loss_scale"] = float(optimizer.dynamic_scale)
+            optimizer = optimizer.inner_optimizer
+        if isinstance(optimizer, AdamW):
+            numbers["step/gradient_norm"] = float(optimizer.gradient_norm)
+        self._train.numbers(numbers, self._first_step + step)
+
+    def _write_report(self):
+        task, rows, run = self.model, self.validation, self._validation
+        outputs = task.predict_rows(rows)
+        if task.problem != "regression":
+            outputs = task.probabilities(outputs)
+        found = report(task.labels, task.problem, task.label_array(rows), outputs)
+        step = self._epochs_done
+        for name, figure in found.figures().items():
+            run.figure(f"report/{name}", figure, step)
+        for name, (true, scores) in found.curve_data().items():
+            run.curve(f"precision_recall/{name}", true, scores, step)
+        run.text("report/table", _indented(found.text()), step)
+        mistakes = found.mistakes(self.examples)
+        if mistakes:
+            run.text("report/mistakes", _mistakes(rows, mistakes), step)
+
+
+def known_settings(task, epochs: int) -> dict:
+    """What of `SETTINGS`, and of the data, the task and its optimizer can tell."""
+    optimizer = task.optimizer
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        optimizer = optimizer.inner_optimizer
+    settings = {"model": task.backbone.family.model_type, "epochs": epochs}
+    if task.training_batches is not None:
+        settings["batch_size"] = task.training_batches.plan.batch_size
+    config = optimizer.get_config()
+    rate = config["learning_rate"]
+    if isinstance(rate, Mapping):  # A schedule.
+        config |= rate["config"]
+        config["learning_rate"] = config.get("peak")
+    told = {name: config.get(name) for name in SETTINGS}
+    return settings | {name: told[name] for name in SETTINGS if told[name] is not None}
+
+
+def _apart(logs):
+    """Tag -> value of training, and of validation."""
+    train, validation = {}, {}
+    for name, value in logs.items():
+        part = validation if name.startswith("val_") else train
+        part[f"epoch/{name.removeprefix('val_')}"] = value
+    return train, validation
+
+
+def _mistakes(rows, mistakes):
+    """The worst mistakes as a table, with their texts and where they came from."""
+    lines = []
+    for mistake in mistakes:
+        text = rows.texts(mistake.row, mistake.row + 1)[0]
+        if rows.has_pairs:
+            text += " ⟷ " + rows.text_pairs(mistake.row, mistake.row + 1)[0]
+        told = (mistake.label, mistake.predicted, f"{mistake.score:.3f}")
+        lines.append((text, *told, rows.where(mistake.row)))
+    return markdown_table(("text", "label", "predicted", "score", "row"), lines)
+
+
+def _indented(text):
+    """Markdown that shows lines as they are."""
+    return "\n".join(f"    {line}" for line in text.splitlines())

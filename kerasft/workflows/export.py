@@ -1,0 +1,96 @@
+"""Export a trained checkpoint as a SavedModel: raw strings in, labels out.
+
+The export is compared with the task, on rows and on adversarial texts, before it takes
+its place. The trap: whether it takes pairs of texts is what the run was trained on.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rich.table import Table
+
+from kerasft.training.settings import (
+    Files,
+    ModelSettings,
+    TextSettings,
+    overrides,
+    setting,
+)
+from kerasft.workflows.console import RESULTS
+from kerasft.workflows.row_files import read_rows
+from kerasft.workflows.run_folder import raise_unless_writable
+from kerasft.workflows.trained import open_run
+
+Texts = overrides(TextSettings, "Texts in the data; null: as in training.")
+Model = overrides(ModelSettings, "Model; null: as in training.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSettings(Texts, Model):
+    """Export."""
+
+    run: str = setting(
+        help="run folder, or any checkpoint with a head", positional=True
+    )
+    out: str = setting(help="folder of the SavedModel")
+    data: Files | None = setting(
+        None, "rows of your own to verify the export on; null: made-up texts alone"
+    )
+    signature: Literal["text", "tokens"] = setting(
+        "text", "what it takes: text, or token ids alone"
+    )
+
+
+def export(settings: ExportSettings) -> Path:
+    """Export a trained checkpoint as a SavedModel that takes strings.
+
+    Returns:
+        The folder.
+
+    Raises:
+        KerasftError: a checkpoint that does not fit, or an export that gives other
+            numbers than the task; nothing is written then.
+    """
+    out = Path(settings.out).expanduser()
+    raise_unless_writable(out)
+    run = open_run(settings.run)
+    columns = run.texts(settings)
+    rows = read_rows(settings.data, columns) if settings.data else None
+    task = run.load(settings)
+    pairs = columns.text_pair is not None
+    task.export(out, rows, pairs=pairs, signature=settings.signature)
+    _show(out, pairs, settings.signature)
+    return out
+
+
+def _show(out, pairs, signature):
+    """Print the signatures, and how to load them."""
+    import tensorflow as tf
+
+    table = Table("signature", "takes", "gives", box=None)
+    for name, function in tf.saved_model.load(str(out)).signatures.items():
+        _, takes = function.structured_input_signature
+        table.add_row(name, _specs(takes), _specs(function.structured_outputs))
+    RESULTS.print(table)
+    if signature == "text":
+        names = ("text", "text_pair") if pairs else ("text",)
+        texts = ", ".join(f'{name}=tf.constant(["Great stuff."])' for name in names)
+        example = _EXAMPLE.format(out=out, texts=texts)
+        RESULTS.print(example)
+
+
+def _specs(specs):
+    return "\n".join(
+        f"{name}: {spec.dtype.name} {tuple(spec.shape)}".replace("None", "?")
+        for name, spec in sorted(specs.items())
+    )
+
+
+_EXAMPLE = """
+Load it, with or without kerasft:
+
+    import tensorflow as tf, tensorflow_text
+    serve = tf.saved_model.load("{out}").signatures["serving_default"]
+    serve({texts})
+"""

@@ -1,0 +1,158 @@
+"""Tell what a folder holds, without loading a model or TensorFlow.
+
+A folder in; family, sizes, head, labels, tokenizer and files out, as a table or JSON.
+Only headers and JSON files are read.
+"""
+
+import json
+import math
+import sys
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from kerasft._errors import CheckpointError
+from kerasft.training.settings import Settings, setting
+from kerasft.workflows.console import RESULTS
+
+# What is shown <- how the families spell it in config.json.
+SIZES = {
+    "width": ("hidden_size", "dim", "n_embd"),
+    "blocks": ("num_hidden_layers", "n_layers", "n_layer"),
+    "heads": ("num_attention_heads", "n_heads", "n_head"),
+    "inner_width": ("intermediate_size", "hidden_dim", "n_inner"),
+    "positions": ("max_position_embeddings", "n_positions"),
+    "vocabulary": ("vocab_size",),
+}
+BYTES = {8: "float64", 4: "float32", 2: "float16 or bfloat16"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectSettings(Settings):
+    """Inspection."""
+
+    folder: str = setting(help="run folder, checkpoint or export", positional=True)
+    json: bool = setting(False, "print JSON instead of a table")
+
+
+def inspect(settings: InspectSettings) -> dict:
+    """Tell what a folder holds: family, sizes, head, labels, tokenizer, files.
+
+    Raises:
+        KerasftError: no such folder, or nothing in it that can be read.
+    """
+    from kerasft.checkpoints.locate import locate
+
+    folder = locate(settings.folder)
+    names = {path.name for path in folder.iterdir()}
+    if "saved_model.pb" in names:
+        found = _saved_model(folder)
+    elif "config.json" in names:
+        found = _checkpoint(folder)
+    else:
+        raise CheckpointError(
+            f"{folder}: holds neither config.json (a checkpoint) nor saved_model.pb "
+            f"(an export), but {', '.join(sorted(names)[:5]) or 'nothing'}."
+        )
+    found["files"] = {
+        path.name: path.stat().st_size
+        for path in sorted(folder.iterdir())
+        if path.is_file()
+    }
+    if settings.json:
+        sys.stdout.write(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    else:
+        _show(folder, found)
+    return found
+
+
+def _saved_model(folder):
+    labels = folder / "assets" / "labels.txt"
+    names = labels.read_text("utf-8").splitlines() if labels.exists() else []
+    return {"kind": "SavedModel export", "labels": names}
+
+
+def _checkpoint(folder):
+    from kerasft.checkpoints.json_files import read_json
+    from kerasft.checkpoints.tensors import TensorReader
+
+    config = read_json(folder / "config.json")
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{folder / 'config.json'}: not a JSON object.")
+    reader = TensorReader(folder)
+    finished = (folder / "metrics.json").exists()
+    has_recipe = (folder / "recipe.yaml").exists()
+    kind = "run" if finished else "unfinished run"
+    weights = sum(math.prod(reader.shape(key)) for key in reader.keys())
+    return {
+        "kind": kind if has_recipe else "checkpoint",
+        "family": config.get("model_type"),
+        "architecture": ", ".join(config.get("architectures") or []),
+        "sizes": {
+            name: next((config[key] for key in spelled if key in config), None)
+            for name, spelled in SIZES.items()
+        },
+        "parameters": weights,
+        "tensors": len(reader.keys()),
+        "stored_as": _stored_as(folder, config, weights),
+        "problem": config.get("problem_type"),
+        "labels": _labels(config),
+        "tokenizer": _tokenizer(folder),
+    }
+
+
+def _labels(config):
+    """Names in the order of their numbers; JSON files sort 10 before 2."""
+    names = config.get("id2label") or {}
+    return [names[key] for key in sorted(names, key=lambda key: (len(key), key))]
+
+
+def _stored_as(folder, config, weights):
+    """By the bytes of a weight; the header's own words are the reader's business."""
+    stored = sum(path.stat().st_size for path in folder.glob("model*.safetensors"))
+    each = round(stored / max(1, weights))
+    named = str(config.get("dtype") or config.get("torch_dtype") or "")
+    found = BYTES.get(each, f"{each} bytes a weight")
+    return named if named and named in found else found
+
+
+def _tokenizer(folder):
+    from kerasft.checkpoints.json_files import read_json
+
+    settings = folder / "tokenizer_config.json"
+    about = read_json(settings) if settings.exists() else {}
+    if not (folder / "tokenizer.json").exists():
+        return {"type": about.get("tokenizer_class"), "max_length": None}
+    model = read_json(folder / "tokenizer.json", limit=256 * 2**20)["model"]
+    return {
+        "type": model.get("type"),
+        "pieces": len(model.get("vocab", ())),
+        "max_length": about.get("model_max_length"),
+    }
+
+
+def _show(folder, found):
+    table = Table(title=str(folder), show_header=False, box=None, title_justify="left")
+    for name, value in found.items():
+        if name == "files":
+            value = [f"{file}  {_size(size)}" for file, size in value.items()]
+        table.add_row(name.replace("_", " "), _words(value))
+    RESULTS.print(table)
+
+
+def _words(value):
+    if isinstance(value, dict):
+        return "\n".join(
+            f"{name.replace('_', ' ')} {_words(part)}" for name, part in value.items()
+        )
+    if isinstance(value, list):
+        return "\n".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) else str(value or "not told")
+
+
+def _size(count):
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"

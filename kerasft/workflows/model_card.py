@@ -1,0 +1,111 @@
+"""The model card of a run: a README.md that people and the Hugging Face hub read.
+
+Source: https://huggingface.co/docs/hub/model-cards (YAML front matter).
+"""
+
+import importlib.metadata
+import json
+from pathlib import Path
+
+import kerasft
+
+PACKAGES = ("keras", "tensorflow", "tokenizers", "numpy")
+MAIN_METRICS = (
+    "accuracy",
+    "f1_macro",
+    "f1_micro",
+    "exact_match",
+    "mae",
+    "rmse",
+    "pearson",
+    "spearman",
+)
+
+
+def model_card(settings, rows, task, reports: dict) -> str:
+    """The text of the card.
+
+    Args:
+        settings: `FinetuneSettings` of the run.
+        rows: its `TrainingRows`.
+        task: the trained task.
+        reports: part of the data -> Report.
+    """
+    metrics = {
+        part: {n: v for n, v in report.metrics.items() if n in MAIN_METRICS}
+        for part, report in reports.items()
+    }
+    name = Path(settings.out).name
+    sections = [
+        _front_matter(settings, name, metrics),
+        f"# {name}",
+        f"`{_base(settings)}` fine-tuned with kerasft {kerasft.__version__} "
+        f"({rows.problem.replace('_', ' ')}).",
+        "## Evaluation",
+        _metric_table(metrics),
+        "The whole of it is in `report.txt` and `figures/`.",
+        "## Labels",
+        "\n".join(f"{i}. {label}" for i, label in enumerate(task.labels)),
+        "## Data",
+        "\n".join(
+            f"- {part}: {len(one):,} rows, SHA-256 `{one.fingerprint}`"
+            for part, one in rows.parts.items()
+        ),
+        "## Use",
+        _use(task),
+        "## Training",
+        "All settings are in `recipe.yaml`. Versions: " + ", ".join(_versions()) + ".",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _front_matter(settings, name, metrics):
+    """YAML; JSON strings are valid YAML, so any name may be quoted so."""
+    lines = [
+        "library_name: transformers",
+        "pipeline_tag: text-classification",
+        "tags: [kerasft, keras]",
+        f"base_model: {json.dumps(_base(settings))}",
+    ]
+    if any(metrics.values()):
+        lines += ["model-index:", f"- name: {json.dumps(name)}", "  results:"]
+    for part, numbers in metrics.items():
+        if numbers:
+            lines += [
+                "  - task: {type: text-classification}",
+                f"    dataset: {{name: {json.dumps(part)}, type: {json.dumps(part)}}}",
+                "    metrics:",
+            ]
+        lines += [
+            f"    - {{type: {metric}, value: {value:.6f}}}"
+            for metric, value in numbers.items()
+        ]
+    return "\n".join(["---", *lines, "---"])
+
+
+def _base(settings):
+    """A hub name as it is; of a local folder the last part alone."""
+    local = Path(settings.checkpoint).expanduser()
+    return local.resolve().name if local.is_dir() else settings.checkpoint
+
+
+def _metric_table(metrics):
+    lines = ["| rows | metric | value |", "| --- | --- | --- |"]
+    lines += [
+        f"| {part} | {name} | {value:.4f} |"
+        for part, numbers in metrics.items()
+        for name, value in numbers.items()
+    ]
+    return "\n".join(lines) if len(lines) > 2 else "There were no rows to evaluate on."
+
+
+def _use(task):
+    return (
+        "```python\nimport kerasft as kft\n\n"
+        f'task = kft.{type(task).__name__}.from_pretrained("this folder")\n'
+        'task.predict_text(["Some text."])\n```'
+    )
+
+
+def _versions():
+    return [f"{name} {importlib.metadata.version(name)}" for name in PACKAGES]

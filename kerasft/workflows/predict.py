@@ -1,0 +1,111 @@
+"""Predict the label of each row of a file, or of each line of standard input.
+
+The user's columns in, the same columns with the prediction beside them out, chunk by
+chunk: memory stays flat. The trap: texts are read twice, by the reader that checks
+them all before the model is loaded, and by the one that keeps all columns.
+"""
+
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from rich.progress import Progress
+
+import kerasft as kft
+from kerasft._errors import DataError
+from kerasft.training.settings import (
+    ModelSettings,
+    TextSettings,
+    at_least,
+    overrides,
+    setting,
+)
+from kerasft.workflows.console import ERRORS
+from kerasft.workflows.row_files import read_rows
+from kerasft.workflows.run_folder import raise_unless_writable
+from kerasft.workflows.trained import open_run
+from kerasft.workflows.user_rows import lines_of_input, row_writer, user_rows
+
+CHUNK = 1024  # Rows; below what `encode_rows` would put on disk.
+
+Texts = overrides(TextSettings, "Texts in the data; null: as in training.")
+Model = overrides(ModelSettings, "Model; null: as in training.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictSettings(Texts, Model):
+    """Prediction."""
+
+    run: str = setting(
+        help="run folder, or any checkpoint with a head", positional=True
+    )
+    data: str = setting(help="a .csv, .tsv, .jsonl or .parquet file; -: lines of input")
+    out: str = setting("-", "a .jsonl or .csv file; -: JSON lines to standard output")
+    prefix: str = setting("", "put before the names of the new columns")
+    batch_size: int = setting(32, "rows worked on at once", at_least(1))
+
+    def conflicts(self):
+        """Settings that do not go together, one sentence each."""
+        if self.out != "-" and Path(self.out).suffix.lower() not in (".jsonl", ".csv"):
+            return [f"out is {self.out!r}; it ends in .jsonl or .csv, or is '-'."]
+        if self.out != "-" and Path(self.out).resolve() == Path(self.data).resolve():
+            return [f"out is {self.out!r}, which is the data. Name another file."]
+        return []
+
+
+def predict(settings: PredictSettings) -> int:
+    """Predict the label of each row of a file.
+
+    Returns:
+        How many rows were predicted.
+
+    Raises:
+        KerasftError: rows or a checkpoint that do not fit; nothing is written then.
+    """
+    if settings.out != "-":
+        raise_unless_writable(Path(settings.out).expanduser())
+    run = open_run(settings.run)
+    rows, originals = _read(settings, run.texts(settings))
+    task = run.load(settings)
+    with row_writer(settings.out) as write, Progress(console=ERRORS) as progress:
+        for start in progress.track(
+            range(0, len(rows), CHUNK), description="Predicting"
+        ):
+            chunk = rows.select(range(start, min(start + CHUNK, len(rows))))
+            answers = _answers(task, chunk, settings)
+            for original, answer in zip(
+                islice(originals, len(chunk)), answers, strict=True
+            ):
+                write(_joined(original, answer))
+    if settings.out != "-":
+        ERRORS.print(f"{len(rows):,} rows written to {settings.out}.")
+    return len(rows)
+
+
+def _read(settings, columns):
+    """The checked rows, and an iterator over them with all of their columns."""
+    if settings.data == "-":
+        rows = kft.from_rows(lines_of_input(columns.encoding), "text")
+        return rows, (rows[i] for i in range(len(rows)))
+    return read_rows(settings.data, columns), user_rows(settings.data, columns)
+
+
+def _answers(task, rows, settings):
+    """One dict a row: label, score and scores; or what else the problem has."""
+    logits = task.predict_rows(rows, settings.batch_size)
+    answers = task.described(logits)
+    if task.problem == "single_label":
+        chances = task.probabilities(logits).tolist()
+        for answer, row in zip(answers, chances, strict=True):
+            answer["scores"] = dict(zip(task.labels, row, strict=True))
+    return [{settings.prefix + k: v for k, v in answer.items()} for answer in answers]
+
+
+def _joined(original, answer):
+    both = [name for name in answer if name in original]
+    if both:
+        raise DataError(
+            f"The data has a column {both[0]!r} already. Give the predictions other "
+            "names: --prefix predicted_"
+        )
+    return original | answer

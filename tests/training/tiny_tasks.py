@@ -1,0 +1,34 @@
+"""Tiny random classifiers and rows for the tests beside it; torch is not needed."""
+
+import numpy as np
+from tiny_tokenizers import save_tokenizer
+
+import kerasft as kft
+from kerasft.models import FAMILIES
+
+LABELS = ("bad", "good", "meh")
+GOOD, BAD = "a great good film", "the very awful boring plot"
+
+
+def save_tiny_bert(folder, **settings):
+    """A BERT of 2 layers, width 32, and a tokenizer of 101 pieces, without a head."""
+    family = FAMILIES["bert"]
+    sizes = {"hidden_size": 32, "num_layers": 2, "num_heads": 4, "intermediate_size": 64}
+    config = family.config_class(
+        model_type="bert",
+        **{"vocab_size": 101, "max_position_embeddings": 40, **sizes, **family.defaults, **settings},
+    )
+    family.new_backbone(config).save_pretrained(folder)
+    return save_tokenizer(folder)
+
+
+def tiny_rows(count=43, seed=0):
+    """Good and bad films, some with the words of both; lengths differ."""
+    random = np.random.default_rng(seed)
+    texts, labels = [], []
+    for _ in range(count):
+        label = LABELS[random.integers(0, 3)]
+        words = {"good": GOOD, "bad": BAD, "meh": f"{GOOD} {BAD}"}[label].split()
+        texts.append(" ".join(random.choice(words, random.integers(2, 12))))
+        labels.append(label)
+    return kft.from_lists(texts, labels)
