@@ -44,12 +44,13 @@ RECIPE = {
 }
 
 
-def split_files(folder: Path, limit: int | None) -> dict[str, str]:
-    """Write 80 % of the film rows to a train file and the rest to a test file.
+def film_rows() -> list[tuple[str, int]]:
+    """Return film sentences and the sign of their score; those scored 0 left out."""
+    return [(text, int(score > 0)) for text, score in vader_rows() if score != 0]
 
-    The label is the sign of the mean score; the few rows scored 0 are left out.
-    """
-    rows = [(text, int(score > 0)) for text, score in vader_rows() if score != 0]
+
+def split_files(rows: list[tuple], folder: Path, limit: int | None) -> dict[str, str]:
+    """Write 80 % of the rows to a train file and the rest to a test file."""
     random.Random(RECIPE["seed"]).shuffle(rows)
     rows = rows[:limit]
     cut = len(rows) * 8 // 10
@@ -120,7 +121,7 @@ def main() -> None:
     options = parser.parse_args()
     pin_cores(options.cores)
     folder = cache_folder() / "benchmarks" / "jobs" / "finetune"
-    job = {**RECIPE, **split_files(folder, options.rows)}
+    job = {**RECIPE, **split_files(film_rows(), folder, options.rows)}
     job |= {"checkpoint": str(minilm_folder()), "epochs": options.epochs}
     job |= {"threads": options.cores}
     peers = {name: PEERS[name] for name in options.peers}

@@ -5,6 +5,13 @@ Names load on first use, so `import kerasft` takes no time: a checkpoint goes in
 """
 
 import importlib
+import os
+import sys
+
+if "tensorflow" not in sys.modules:
+    # TensorFlow reads this once, when it loads. Without AVX-512 it leaves its oneDNN
+    # kernels off; with them a step on an AVX2 CPU took a fifth less time.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 __version__ = "0.1.0"
 

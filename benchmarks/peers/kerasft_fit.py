@@ -13,8 +13,6 @@ from worker import Clock, padding_share, read_rows, serve
 
 import kerasft as kft
 
-NAMES = ("negative", "positive")
-
 
 class EpochEnds(keras.callbacks.Callback):
     """Marks the end of every epoch on a clock."""
@@ -30,7 +28,7 @@ class EpochEnds(keras.callbacks.Callback):
 def rows_of(file: str):
     """Return kerasft rows with label names of a JSONL file."""
     texts, labels = read_rows(file)
-    return kft.from_lists(texts, [NAMES[label] for label in labels])
+    return kft.from_lists(texts, [str(label) for label in labels])
 
 
 def measured_padding(batches) -> float:

@@ -64,7 +64,7 @@ def start(job):
         ids = [torch.tensor(row) for row in encoded(tokenizer, texts, job.max_length)]
         tokenised = time.perf_counter()
         model = AutoModelForSequenceClassification.from_pretrained(
-            job.checkpoint, num_labels=2
+            job.checkpoint, num_labels=max(labels) + 1
         )
         loaded = time.perf_counter()
         if job.compile:

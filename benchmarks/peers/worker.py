@@ -39,7 +39,7 @@ class Clock:
 
 
 def read_rows(file: str) -> tuple[list[str], list[int]]:
-    """Return texts and labels (0 or 1) of a JSONL file."""
+    """Return texts and labels (0, 1, ...) of a JSONL file."""
     rows = [json.loads(line) for line in Path(file).read_text().splitlines()]
     return [row["text"] for row in rows], [row["label"] for row in rows]
 

@@ -43,7 +43,7 @@ def attention_bias(attention_mask=None, sequence_ids=None):
 class SelfAttention(keras.layers.Layer):
     """Each token becomes a weighted mean of the tokens it may see.
 
-    Input and output: (batch, length, width).
+    Input (batch, length, width), output (batch, readers, width).
 
     Args:
         num_heads: heads; they share the width evenly.
@@ -71,25 +71,32 @@ class SelfAttention(keras.layers.Layer):
             setattr(self, name, layer)
             layer.build(shape)
 
-    def call(self, tokens, bias=None, training=None):
-        """Attend; `bias` is what `attention_bias` gives."""
-        queries = self._heads(self.q_proj(tokens))
-        keys = self._heads(self.k_proj(tokens))
-        values = self._heads(self.v_proj(tokens))
+    def call(self, tokens, bias=None, training=None, readers=None):
+        """Attend.
+
+        Args:
+            tokens: (batch, length, width), what is looked at.
+            bias: what `attention_bias` gives.
+            training: whether to drop.
+            readers: the first so many tokens alone look; None: all of them.
+        """
+        looking = tokens[:, :readers]
+        queries = self._heads(self.q_proj(looking), (0, 2, 1, 3))
+        keys = self._heads(self.k_proj(tokens), (0, 2, 3, 1))
+        values = self._heads(self.v_proj(tokens), (0, 2, 1, 3))
         scale = (self.width // self.num_heads) ** -0.5
-        # (batch, heads, length, length)
-        scores = ops.matmul(queries * scale, ops.transpose(keys, (0, 1, 3, 2)))
+        scores = ops.matmul(queries * scale, keys)  # (batch, heads, readers, length)
         scores = ops.cast(scores, "float32")
         if bias is not None:
-            scores = scores + ops.cast(bias, "float32")
+            scores = scores + ops.cast(bias[:, :, :readers], "float32")
         weights = ops.cast(ops.softmax(scores), self.compute_dtype)
         weights = self.attention_dropout(weights, training=training)
         mixed = ops.transpose(ops.matmul(weights, values), (0, 2, 1, 3))
-        merged = ops.reshape(mixed, (-1, ops.shape(tokens)[1], self.width))
+        merged = ops.reshape(mixed, (-1, ops.shape(looking)[1], self.width))
         return self.dropout(self.o_proj(merged), training=training)
 
-    def _heads(self, tokens):
-        """Split (batch, length, width) into (batch, heads, length, width / heads)."""
+    def _heads(self, tokens, axes):
+        """Split the width: (batch, length, heads, width / heads), in order `axes`."""
         shape = (-1, ops.shape(tokens)[1], self.num_heads)
         split = ops.reshape(tokens, (*shape, self.width // self.num_heads))
-        return ops.transpose(split, (0, 2, 1, 3))
+        return ops.transpose(split, axes)

@@ -9,7 +9,7 @@ import keras
 class Block(keras.layers.Layer):
     """Attention, then an MLP; each is added to its input, and the sum normalised.
 
-    Input and output: (batch, length, width).
+    Input (batch, length, width), output (batch, readers, width).
 
     Args:
         attention: the `SelfAttention`, named "attention".
@@ -35,8 +35,17 @@ class Block(keras.layers.Layer):
         self.mlp.build(shape)
         self.mlp_norm.build(shape)
 
-    def call(self, tokens, bias=None, training=None):
-        """Run the block; `bias` is what `attention_bias` gives."""
-        attended = self.attention(tokens, bias=bias, training=training)
-        tokens = self.attention_norm(tokens + attended)
+    def call(self, tokens, bias=None, training=None, readers=None):
+        """Run the block.
+
+        Args:
+            tokens: (batch, length, width).
+            bias: what `attention_bias` gives.
+            training: whether to drop.
+            readers: only the first so many tokens are worked out; None: all.
+        """
+        attended = self.attention(
+            tokens, bias=bias, training=training, readers=readers
+        )
+        tokens = self.attention_norm(tokens[:, :readers] + attended)
         return self.mlp_norm(tokens + self.mlp(tokens, training=training))

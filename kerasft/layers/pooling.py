@@ -14,6 +14,7 @@ class FirstTokenHead(keras.layers.Layer):
     """Logits of a text from the hidden state of its first token.
 
     Input: (batch, length, width). Output: (batch, num_labels).
+    Attribute `readers`: how many tokens, from the first, it looks at.
 
     Args:
         num_labels: logits per text.
@@ -22,6 +23,8 @@ class FirstTokenHead(keras.layers.Layer):
         dropout_first: whether the same share is dropped before the pooler, too.
         initializer: of both kernels.
     """
+
+    readers = 1
 
     def __init__(
         self,

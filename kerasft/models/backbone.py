@@ -31,8 +31,8 @@ class Backbone(keras.Model, abc.ABC):
         self.config = config
 
     @abc.abstractmethod
-    def call(self, inputs, training=None):
-        """Compute the hidden states."""
+    def call(self, inputs, training=None, readers=None):
+        """Compute the hidden states, of the first `readers` tokens or of all."""
 
     @classmethod
     def from_pretrained(cls, name_or_folder, revision=None):

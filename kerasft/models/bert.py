@@ -59,8 +59,12 @@ class BertBackbone(Backbone):
         for block in self.blocks:
             block.build((None, None, self.config.hidden_size))
 
-    def call(self, inputs, training=None):
-        """Compute the hidden states (batch, length, width)."""
+    def call(self, inputs, training=None, readers=None):
+        """Compute the hidden states (batch, length, width).
+
+        With `readers`, only those of the first so many tokens (batch, readers, width):
+        the last block works out no others.
+        """
         input_ids = inputs["input_ids"]
         sequence_ids = inputs.get("sequence_ids")
         position_ids = inputs.get("position_ids")
@@ -75,9 +79,10 @@ class BertBackbone(Backbone):
         hidden = self.embedding(
             input_ids, position_ids, inputs.get("token_type_ids"), training=training
         )
-        for block in self.blocks:
+        *lower, last = self.blocks
+        for block in lower:
             hidden = block(hidden, bias=bias, training=training)
-        return hidden
+        return last(hidden, bias=bias, training=training, readers=readers)
 
     def _default_positions(self, input_ids):
         if self.config.positions_after_padding:

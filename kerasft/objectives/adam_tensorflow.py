@@ -1,7 +1,7 @@
-"""AdamW's update through TensorFlow's fused kernel; the only file here that knows it.
+"""AdamW through TensorFlow's fused kernels; the only file of `objectives` that knows it.
 
-One pass over the weight and its two means in place of a dozen. It computes what
-`optimizer.move` computes: the kernel adds its epsilon to the uncorrected root, so it
+A pass or two over the weight and its two means in place of a dozen. It computes what
+`optimizer.move` and `optimizer.square_sum` compute: the kernel adds its epsilon to the uncorrected root, so it
 is given epsilon x sqrt(1 - beta_2^t).
 """
 
@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 
-def fused_move(variable, mean, square, gradient, numbers):
+def move(variable, mean, square, gradient, numbers):
     """One AdamW step on one weight.
 
     Args:
@@ -23,7 +23,12 @@ def fused_move(variable, mean, square, gradient, numbers):
     dtype = variable.dtype.base_dtype
     variable = _local(variable)
     if n["decay"]:
-        variable.assign_sub(variable * tf.cast(n["rate"] * n["decay"], dtype))
+        # Row by row in place: variable.assign(variable * ...) would make a copy.
+        tf.raw_ops.ResourceScatterMul(
+            resource=variable.handle,
+            indices=tf.range(variable.shape[0]),
+            updates=tf.cast(1 - n["rate"] * n["decay"], dtype),
+        )
     tf.raw_ops.ResourceApplyAdam(
         var=variable.handle,
         m=_local(mean).handle,
@@ -36,6 +41,11 @@ def fused_move(variable, mean, square, gradient, numbers):
         epsilon=tf.cast(n["epsilon"] * tf.sqrt(1 - n["power_2"]), dtype),
         grad=tf.cast(tf.convert_to_tensor(gradient), dtype),
     )
+
+
+def square_sum(gradient):
+    """Sum of squares of one gradient, float32, without a second array as large."""
+    return 2 * tf.nn.l2_loss(tf.cast(gradient, tf.float32))
 
 
 def _local(variable):

@@ -120,7 +120,9 @@ class AdamW(keras.optimizers.Optimizer):
             "power_2": ops.power(self.beta_2, step),
             "epsilon": self.epsilon,
         }
-        _move()(variable, self._means[i], self._squares[i], gradient, numbers)
+        _kernels()["move"](
+            variable, self._means[i], self._squares[i], gradient, numbers
+        )
 
     def _clip_gradients(self, gradients):
         """Scale all gradients alike so that their common norm is at most clip_norm."""
@@ -192,18 +194,24 @@ def move(variable, mean, square, gradient, numbers):
     variable.assign(ops.cast(kept - change, variable.dtype))
 
 
-def _move():
-    if keras.backend.backend() != "tensorflow":
-        return move
-    from kerasft.objectives.adam_tensorflow import fused_move
+def square_sum(gradient):
+    """Sum of squares of one gradient, float32."""
+    return ops.sum(ops.square(ops.cast(gradient, "float32")))
 
-    return fused_move
+
+def _kernels():
+    """The two loops over all weights, in the backend's fastest form."""
+    if keras.backend.backend() != "tensorflow":
+        return {"move": move, "square_sum": square_sum}
+    from kerasft.objectives import adam_tensorflow
+
+    return {"move": adam_tensorflow.move, "square_sum": adam_tensorflow.square_sum}
 
 
 def _square_sum(gradient):
     # The values of a sparse gradient: its repeated rows are merged by the train step.
     values = gradient.values if _is_sparse(gradient) else gradient
-    return ops.sum(ops.square(ops.cast(values, "float32")))
+    return _kernels()["square_sum"](values)
 
 
 def _scaled(gradient, scale):

@@ -110,6 +110,21 @@ class TrainStep:
         summed = iter(context.all_reduce("SUM", known))
         return [None if g is None else next(summed) for g in gradients]
 
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """As Keras does, but from the first replica's part of a batch.
+
+        Keras takes the mean over replicas, which fails where their parts are uneven.
+        """
+        strategy = self._distribute_strategy
+        if strategy is not None and iterator is not None:
+            _, _, batches = next(iter(iterator))
+            data_batch = tf.nest.map_structure(
+                lambda part: strategy.experimental_local_results(part)[0],
+                next(batches),
+            )
+            iterator = None
+        super()._maybe_symbolic_build(iterator, data_batch)
+
     def _measure(self, x, y, logits, sample_weight, loss_sum, total):
         mean = tf.math.divide_no_nan(loss_sum, total)
         self._loss_tracker.update_state(mean, sample_weight=total)

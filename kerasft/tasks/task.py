@@ -53,7 +53,10 @@ class Task(TrainStep, Feeding, keras.Model):
 
     def call(self, inputs, training=None):
         """Compute the logits."""
-        return self.head(self.backbone(inputs, training=training), training=training)
+        hidden = self.backbone(
+            inputs, training=training, readers=self.head.readers
+        )
+        return self.head(hidden, training=training)
 
     @abc.abstractmethod
     def default_loss(self):

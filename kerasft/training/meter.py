@@ -7,6 +7,7 @@ waits for the device, so a look is also a fair moment to take the time.
 import time
 
 import numpy as np
+from keras import ops
 
 
 class Meter:
@@ -66,7 +67,7 @@ class Meter:
     def _read_sums(self):
         """Σ(loss·weight) and Σ weight of the epoch so far."""
         tracker = self.task._loss_tracker
-        return np.array([float(tracker.total), float(tracker.count)])
+        return np.array([number(tracker.total), number(tracker.count)])
 
     def _work(self, first, stop):
         """Examples and tokens, without padding, of some steps."""
@@ -77,3 +78,8 @@ class Meter:
             examples += len(chosen)
             tokens += int(self.batches.examples.lengths[chosen].sum())
         return examples, tokens
+
+
+def number(variable) -> float:
+    """The value of a Keras variable, of a mirrored one too (`float` fails there)."""
+    return float(ops.convert_to_numpy(variable))

@@ -15,7 +15,7 @@ from kerasft._errors import SettingsError
 from kerasft.objectives.optimizer import AdamW
 from kerasft.tasks import TextClassifier
 from kerasft.training.devices import is_chief, require_tensorflow
-from kerasft.training.meter import Meter
+from kerasft.training.meter import Meter, number
 from kerasft.training.report import report
 from kerasft.training.summaries import Summaries, markdown_table
 
@@ -82,7 +82,7 @@ class TensorBoard(keras.callbacks.Callback):
             for name in ("train", "validation", "final")
         )
         self._meter = Meter(task)
-        self._first_step = int(task.optimizer.iterations)
+        self._first_step = int(number(task.optimizer.iterations))
         self._epochs_done = 0
         settings = self.hparams
         if settings is None:
@@ -141,12 +141,12 @@ class TensorBoard(keras.callbacks.Callback):
     def _write_point(self, step):
         optimizer = self.model.optimizer
         numbers = self._meter.read(step)
-        numbers["step/learning_rate"] = float(optimizer.learning_rate)
+        numbers["step/learning_rate"] = number(optimizer.learning_rate)
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-            numbers["step/loss_scale"] = float(optimizer.dynamic_scale)
+            numbers["step/loss_scale"] = number(optimizer.dynamic_scale)
             optimizer = optimizer.inner_optimizer
         if isinstance(optimizer, AdamW):
-            numbers["step/gradient_norm"] = float(optimizer.gradient_norm)
+            numbers["step/gradient_norm"] = number(optimizer.gradient_norm)
         self._train.numbers(numbers, self._first_step + step)
 
     def _write_report(self):

@@ -87,6 +87,10 @@ def _readable(error):
     """A message of jsonargparse, with flags as the user types them."""
     text = re.sub(r"^Parser key \"(?:\w+\.)?(\w+)\":\s*", _flag, str(error))
     text = re.sub(r"(required: )(.*)", _flags, text)
+    text = re.sub(r"Does not validate against(.|\n)*Given value: ", "Cannot be ", text)
+    text = re.sub(r"<class '(\w+)'>|typing\.", r"\1", text)
+    text = text.replace("Problems parsing config: ", "--config: This is no YAML: ")
+    text = text.replace('"<unicode string>", ', "")
     return text + "\nSee kerasft COMMAND --help."
 
 

@@ -35,7 +35,7 @@ class ExportSettings(Texts, Model):
     )
     out: str = setting(help="folder of the SavedModel")
     data: Files | None = setting(
-        None, "rows of your own to verify the export on; null: made-up texts alone"
+        None, "rows of your own to verify the export on; null: strange texts alone"
     )
     signature: Literal["text", "tokens"] = setting(
         "text", "what it takes: text, or token ids alone"

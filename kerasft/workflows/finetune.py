@@ -5,7 +5,7 @@ that a user can get wrong is found before the first step. The trap: the run coun
 finished by its `metrics.json`, so that file is written last.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +26,7 @@ from kerasft.workflows.estimate import print_estimate
 from kerasft.workflows.evaluation import measured, write_report
 from kerasft.workflows.flags import to_yaml
 from kerasft.workflows.model_card import model_card
-from kerasft.workflows.training_rows import read_training_rows
+from kerasft.workflows.training_rows import LABEL_TYPES, read_training_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +59,9 @@ class FinetuneSettings(TextSettings, LabelSettings, ModelSettings, TrainingSetti
     @property
     def columns(self) -> ColumnSettings:
         """What the columns of the data files are."""
-        names = [f.name for f in fields(ColumnSettings)]
-        return ColumnSettings(**{name: vars(self)[name] for name in names})
+        columns = {f.name: vars(self)[f.name] for f in fields(ColumnSettings)}
+        columns["label_type"] = self.label_type or LABEL_TYPES.get(self.problem)
+        return ColumnSettings(**columns)
 
     def conflicts(self):
         """Settings that do not go together, one sentence each."""
@@ -72,6 +73,12 @@ class FinetuneSettings(TextSettings, LabelSettings, ModelSettings, TrainingSetti
             )
         if share is None and self.patience:
             problems.append("patience needs validation rows; give `validation`.")
+        fitting = LABEL_TYPES.get(self.problem)
+        if self.problem and self.label_type not in (None, fitting):
+            problems.append(
+                f"problem is {self.problem!r} and label_type {self.label_type!r}; it "
+                f"goes with {fitting!r}. Leave one of them out."
+            )
         return problems
 
 
@@ -106,7 +113,8 @@ def finetune(settings: FinetuneSettings) -> Run:
     task, batches = _prepare(settings, rows)
     print_estimate(rows, task, batches.batches, settings.epochs)
     callbacks = _callbacks(task, settings, rows.parts.get("validation"), folder)
-    run_folder.begin(folder, to_yaml(settings))
+    # The problem, once known, tells later commands what the labels are.
+    run_folder.begin(folder, to_yaml(replace(settings, problem=rows.problem)))
     history = _fit(task, batches, settings, rows, callbacks)
     if "validation" not in rows.parts:
         task.save_pretrained(folder)

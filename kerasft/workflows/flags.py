@@ -60,7 +60,7 @@ def settings_from(settings: type[Settings], parsed: Namespace) -> Settings:
 def to_yaml(settings: Settings) -> str:
     """A recipe: all settings, in the order of their definition."""
     parser = parser_of(type(settings))
-    return parser.dump(parser.parse_object(asdict(settings)), skip_none=False)
+    return parser.dump(parser.parse_object(asdict(settings)), skip_unset=False)
 
 
 def from_yaml(settings: type[Settings], path) -> Settings:

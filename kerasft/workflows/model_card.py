@@ -65,8 +65,9 @@ def _front_matter(settings, name, metrics):
         "library_name: transformers",
         "pipeline_tag: text-classification",
         "tags: [kerasft, keras]",
-        f"base_model: {json.dumps(_base(settings))}",
     ]
+    if not Path(settings.checkpoint).expanduser().is_dir():
+        lines.append(f"base_model: {json.dumps(settings.checkpoint)}")
     if any(metrics.values()):
         lines += ["model-index:", f"- name: {json.dumps(name)}", "  results:"]
     for part, numbers in metrics.items():

@@ -68,7 +68,8 @@ class Trained:
     def _chosen(self, group, asked):
         """Settings of a group: defaults, then the recipe's, then those asked for."""
         names = {f.name for f in fields(group)}
-        trained = asdict(self.recipe) if self.recipe else {}
+        recipe = self.recipe
+        trained = asdict(recipe) | asdict(recipe.columns) if recipe else {}
         given = {
             name: value for name, value in asdict(asked).items() if value is not None
         }

@@ -48,8 +48,6 @@ def read_training_rows(settings) -> TrainingRows:
     columns = settings.columns
     if columns.label is None:
         raise DataError("label is null; to train, name the column of the label.")
-    if settings.problem and columns.label_type is None:
-        columns = replace(columns, label_type=LABEL_TYPES[settings.problem])
     parts = {"train": read_rows(settings.train, columns, settings.on_bad_rows)}
     columns = replace(columns, label_type=parts["train"].label_type)
     for name in ("validation", "test"):

@@ -11,7 +11,7 @@ import kerasft as kft
 def tiny_bert(tmp_path_factory):
     """Folder of a tiny random BERT without a head."""
     keras.utils.set_random_seed(0)
-    return save_tiny_bert(tmp_path_factory.mktemp("tiny-bert"))
+    return save_tiny_bert(tmp_path_factory.mktemp("tiny-bert"), num_layers=1)
 
 
 @pytest.fixture

@@ -13,10 +13,21 @@ GOOD, BAD = "a great good film", "the very awful boring plot"
 def save_tiny_bert(folder, **settings):
     """A BERT of 2 layers, width 32, and a tokenizer of 101 pieces, without a head."""
     family = FAMILIES["bert"]
-    sizes = {"hidden_size": 32, "num_layers": 2, "num_heads": 4, "intermediate_size": 64}
+    sizes = {
+        "hidden_size": 32,
+        "num_layers": 2,
+        "num_heads": 4,
+        "intermediate_size": 64,
+    }
     config = family.config_class(
         model_type="bert",
-        **{"vocab_size": 101, "max_position_embeddings": 40, **sizes, **family.defaults, **settings},
+        **{
+            "vocab_size": 101,
+            "max_position_embeddings": 40,
+            **sizes,
+            **family.defaults,
+            **settings,
+        },
     )
     family.new_backbone(config).save_pretrained(folder)
     return save_tokenizer(folder)

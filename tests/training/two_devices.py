@@ -1,90 +1,119 @@
 """A program: train on one device or two logical CPUs, save the trained weights.
 
-    two_devices.py FOLDER KIND CASE OUT.npz
+    two_devices.py CHECKPOINT KIND OUT.npz
 
-KIND is a strategy; CASE one of `CASES`. 43 rows in batches of 16: the last is uneven.
+KIND is a strategy; the checkpoint must be without dropout, whose masks differ.
 """
 
 import sys
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[i]) for i in (0, 1, 2)]
-
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_tasks import LABELS, tiny_rows
 
 import kerasft as kft
+from kerasft.training.callbacks import StopOnNaN
 
-
-def sgd():
-    return {"optimizer": keras.optimizers.SGD(0.5)}
-
-
-def clipped_adamw():
-    # A large epsilon: where the true gradient is 0, Adam would make steps of rounding.
-    return {"optimizer": kft.AdamW(1e-2, clip_norm=0.1, epsilon=1e-3)}
-
-
-def micro_batches():
-    return {**clipped_adamw(), "micro_batches": 2}
-
-
-def weighted():
-    return {**sgd(), "class_weight": dict(zip(LABELS, (0.2, 1.0, 5.0), strict=True))}
-
-
+ROWS = 33  # In batches of 16 the last one leaves a replica without any row.
+# A large epsilon: where the true gradient is 0, Adam would make steps of rounding.
+CLIPPED = {"clip_norm": 0.1, "epsilon": 1e-3}
 CASES = {
-    "sgd": sgd,
-    "clipped_adamw": clipped_adamw,
-    "micro_batches": micro_batches,
-    "class_weight": weighted,
+    "sgd": lambda: {"optimizer": keras.optimizers.SGD(0.5)},
+    "clipped": lambda: {"optimizer": kft.AdamW(1e-2, **CLIPPED)},
+    "micro_batches": lambda: {
+        "optimizer": kft.AdamW(1e-2, **CLIPPED),
+        "micro_batches": 2,
+        "class_weight": dict(zip(LABELS, (0.2, 1.0, 5.0), strict=True)),
+    },
 }
 
 
-def train(folder, case, rows, epochs):
+def number(variable):
+    return float(
+        keras.ops.convert_to_numpy(variable)
+    )  # float() fails on a mirrored one.
+
+
+def flat(variables):
+    return np.concatenate([keras.ops.convert_to_numpy(v).ravel() for v in variables])
+
+
+def train(folder, case):
     keras.utils.set_random_seed(0)
     task = kft.TextClassifier.from_pretrained(folder, labels=LABELS)
     task.compile(**CASES[case]())
-    batches = task.dataset(tiny_rows(rows), 16, training=True, seed=1)
-    history = task.fit(
-        batches, validation_data=task.dataset(tiny_rows(21)), epochs=epochs, verbose=0
-    ).history
-    return task, history
+    start = flat(task.trainable_weights)
+    batches = task.dataset(tiny_rows(ROWS), 16, training=True, seed=1, max_shapes=1)
+    valid = task.dataset(tiny_rows(21), max_shapes=1) if case == "sgd" else None
+    history = task.fit(batches, validation_data=valid, verbose=0).history
+    return task, flat(task.trainable_weights) - start, history
 
 
-def overflow(folder, replica):
-    """A batch with an infinite weight on one replica: nothing may move."""
-    task = kft.TextClassifier.from_pretrained(folder, labels=LABELS, precision="mixed_float16")
-    task.compile(optimizer=kft.AdamW(1e-2))
-    batch = task.dataset(tiny_rows(8), 8)
-    weights = np.ones(8, "float32")
-    weights[7 * replica] = np.inf
-    batch = batch.map(lambda x, y: (x, y, weights))
-    before = [np.array(w) for w in task.trainable_weights]
-    scale = float(task.optimizer.dynamic_scale)
-    task.fit(batch, verbose=0)
-    same = all(np.array_equal(a, b) for a, b in zip(before, task.get_weights(), strict=False))
-    return same, float(task.optimizer.dynamic_scale) / scale
+def overflow(folder, strategy, bad):
+    """After an infinite gradient on replica `bad`: a weight moved; new loss scale."""
+    task = kft.TextClassifier.from_pretrained(folder, labels=LABELS)
+    task.compile(optimizer=keras.optimizers.LossScaleOptimizer(kft.AdamW(1e-2)))
+    task.optimizer.build(task.trainable_variables)
+    before = keras.ops.convert_to_numpy(task.trainable_weights[0])
+    scale = number(task.optimizer.dynamic_scale)
+
+    @tf.function
+    def step():
+        context = tf.distribute.get_replica_context()
+        value = tf.where(tf.equal(context.replica_id_in_sync_group, bad), np.inf, 1.0)
+        gradients = [
+            tf.fill(v.shape, tf.cast(value, v.dtype)) for v in task.trainable_variables
+        ]
+        gradients = task._sum_over_replicas(context, gradients)
+        task.optimizer.apply(gradients, task.trainable_variables)
+
+    strategy.run(step)
+    moved = not np.array_equal(
+        before, keras.ops.convert_to_numpy(task.trainable_weights[0])
+    )
+    return moved, number(task.optimizer.dynamic_scale) / scale
+
+
+def with_callbacks(folder, log_dir):
+    """Train with every callback; the tags written for TensorBoard."""
+    task = kft.TextClassifier.from_pretrained(folder, labels=LABELS)
+    task.compile(optimizer=kft.adamw(1e-3, total_steps=3))
+    rows = tiny_rows(ROWS)
+    callbacks = [
+        StopOnNaN(every=1),
+        kft.BestCheckpoint(log_dir / "best", "loss", restore=True),
+        kft.TensorBoard(log_dir, update_freq=1, validation=rows),
+    ]
+    task.fit(
+        task.dataset(rows, 16, training=True, max_shapes=1),
+        callbacks=callbacks,
+        verbose=0,
+    )
+    points = EventAccumulator(str(log_dir / "train")).Reload().Tags()["tensors"]
+    return sorted(points)
 
 
 def main(folder, kind, out):
     if kind == "mirrored":
         cpu = tf.config.list_physical_devices("CPU")[0]
-        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration()] * 2
+        )
     found = {}
     strategy = kft.strategy(kind)
     with strategy.scope():
         for case in CASES:
-            for rows in (43, 33):
-                task, history = train(folder, case, rows, 1)
-                found[f"{case}-{rows}/weights"] = np.concatenate([np.ravel(w) for w in task.trainable_weights])
-                found[f"{case}-{rows}/history"] = np.array([history[name][0] for name in sorted(history)])
-                if case == "clipped_adamw":
-                    found[f"{case}-{rows}/norm"] = float(task.optimizer.gradient_norm)
-        for replica in range(strategy.num_replicas_in_sync):
-            found[f"overflow/{replica}"] = np.array(overflow(folder, replica), float)
+            task, change, history = train(folder, case)
+            found[f"{case}/change"] = change
+            found[f"{case}/history"] = [history[name][0] for name in sorted(history)]
+            if case != "sgd":
+                found[f"{case}/norm"] = number(task.optimizer.gradient_norm)
+        found["tags"] = with_callbacks(folder, Path(out).parent / f"logs-{kind}")
+        for bad in (0, 1, -1):
+            found[f"overflow/{bad}"] = np.array(overflow(folder, strategy, bad), float)
     np.savez(out, replicas=strategy.num_replicas_in_sync, **found)
 
 

@@ -1,0 +1,160 @@
+"""Strategies by name, and training on two devices against training on one."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny_tasks import save_tiny_bert
+
+import kerasft as kft
+from kerasft._errors import SettingsError
+from kerasft._registry import UnknownNameError
+from kerasft.training import devices
+
+PROGRAM = Path(__file__).parent / "two_devices.py"
+
+
+def test_without_accelerators_auto_is_plain_tensorflow():
+    assert kft.strategy().num_replicas_in_sync == 1
+    with kft.strategy().scope():
+        pass
+    assert kft.strategy("auto") is kft.strategy("none")
+
+
+def test_one_device_can_be_asked_for_as_a_strategy():
+    assert isinstance(kft.strategy("one"), tf.distribute.OneDeviceStrategy)
+
+
+def test_an_unknown_strategy_says_which_there_are():
+    with pytest.raises(
+        UnknownNameError,
+        match="Did you mean 'mirrored'.*auto, mirrored, none, one, tpu",
+    ):
+        kft.strategy("mirorred")
+
+
+def test_a_tpu_that_is_not_there_is_refused():
+    with pytest.raises(SettingsError, match="no TPU"):
+        kft.strategy("tpu")
+
+
+@pytest.mark.parametrize("kind", devices.STRATEGIES)
+def test_several_workers_are_refused(kind, monkeypatch):
+    cluster = {
+        "cluster": {"worker": ["10.0.0.1:1", "10.0.0.2:1"]},
+        "task": {"type": "worker", "index": 0},
+    }
+    monkeypatch.setenv("TF_CONFIG", json.dumps(cluster))
+    with pytest.raises(SettingsError, match="names 2 workers .*not supported"):
+        kft.strategy(kind)
+
+
+def test_one_worker_is_no_obstacle(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": {"worker": ["10.0.0.1:1"]}}))
+    assert kft.strategy().num_replicas_in_sync == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"cluster": 3}', '{"cluster": {"worker": 1}}']
+)
+def test_a_broken_cluster_is_refused(text, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(SettingsError, match="no cluster in JSON"):
+        kft.strategy()
+
+
+@pytest.mark.parametrize(
+    "jobs, task_type, task_id, expected",
+    [
+        ({"worker": 2}, "worker", 0, True),
+        ({"worker": 2}, "worker", 1, False),
+        ({"chief": 1, "worker": 1}, "chief", 0, True),
+        ({"chief": 1, "worker": 1}, "worker", 0, False),
+    ],
+)
+def test_one_process_of_several_is_the_chief(jobs, task_type, task_id, expected):
+    spec = tf.train.ClusterSpec(
+        {job: [f"h{i}:1" for i in range(n)] for job, n in jobs.items()}
+    )
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        spec, task_type=task_type, task_id=task_id
+    )
+    assert devices.is_chief(SimpleNamespace(cluster_resolver=resolver)) is expected
+
+
+def test_a_single_process_is_the_chief():
+    assert devices.is_chief(kft.strategy("none"))
+    assert devices.is_chief(kft.strategy("one"))
+
+
+@pytest.fixture(scope="module")
+def one_and_two(tmp_path_factory):
+    """What `two_devices.py` saved with one device, and with two."""
+    folder = tmp_path_factory.mktemp("devices")
+    checkpoint = folder / "checkpoint"
+    checkpoint.mkdir()
+    save_tiny_bert(checkpoint, num_layers=1, hidden_dropout=0.0, attention_dropout=0.0)
+    kinds = ("none", "mirrored")
+    outputs = [folder / f"{kind}.npz" for kind in kinds]
+    places = [str(PROGRAM.parents[i]) for i in (0, 1, 2)]
+    environment = {
+        **os.environ,
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "PYTHONPATH": os.pathsep.join(places),
+    }
+    programs = [
+        subprocess.Popen(
+            [sys.executable, PROGRAM, checkpoint, kind, output],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for kind, output in zip(kinds, outputs, strict=True)
+    ]
+    for program in programs:
+        told, _ = program.communicate(timeout=600)
+        assert program.returncode == 0, told[-3000:]
+    return [dict(np.load(output)) for output in outputs]
+
+
+def test_two_devices_take_part(one_and_two):
+    assert [int(found["replicas"]) for found in one_and_two] == [1, 2]
+
+
+@pytest.mark.parametrize("case", ["sgd", "clipped", "micro_batches"])
+def test_two_devices_train_as_one_does(case, one_and_two):
+    one, two = one_and_two
+    change = one[f"{case}/change"]
+    apart = np.linalg.norm(two[f"{case}/change"] - change) / np.linalg.norm(change)
+    assert np.linalg.norm(change) > 1e-3
+    assert apart <= 2e-6, apart
+    np.testing.assert_allclose(
+        two[f"{case}/history"], one[f"{case}/history"], rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("case", ["clipped", "micro_batches"])
+def test_two_devices_see_the_gradient_norm_of_one(case, one_and_two):
+    one, two = one_and_two
+    np.testing.assert_allclose(two[f"{case}/norm"], one[f"{case}/norm"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("bad", [0, 1])
+def test_an_overflow_on_any_replica_skips_the_step_on_all(bad, one_and_two):
+    _, two = one_and_two
+    moved, scale = two[f"overflow/{bad}"]
+    assert (moved, scale) == (0, 0.5)
+    assert tuple(two["overflow/-1"]) == (1, 1)
+
+
+def test_the_callbacks_run_on_two_devices(one_and_two):
+    one, two = one_and_two
+    assert {"step/loss", "step/gradient_norm", "epoch/loss"} <= set(two["tags"])
+    assert list(two["tags"]) == list(one["tags"])
