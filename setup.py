@@ -20,10 +20,11 @@ REQUIREMENTS = [
     "keras-tuner>=1.4.8",
     "numpy>=1.26",
     "pyarrow>=17",
-    "jsonargparse[signatures]>=4.40",
+    "jsonargparse[signatures]>=4.53",
     "rich>=13",
     "matplotlib>=3.9",
     "scikit-learn>=1.5",
+    "scipy>=1.13",
 ]
 
 TEST = [

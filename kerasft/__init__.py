@@ -37,11 +37,18 @@ _PLACES = {
     "strategy": "training.devices",
     "TensorBoard": "training.tensorboard",
     "BestCheckpoint": "training.callbacks",
+    "StopOnNaN": "training.callbacks",
+    "report": "training.report",
     "finetune": "workflows.finetune",
+    "FinetuneSettings": "workflows.finetune",
     "evaluate": "workflows.evaluate",
+    "EvaluateSettings": "workflows.evaluate",
     "predict": "workflows.predict",
+    "PredictSettings": "workflows.predict",
     "export": "workflows.export",
+    "ExportSettings": "workflows.export",
     "inspect": "workflows.inspect",
+    "InspectSettings": "workflows.inspect",
     "KerasftError": "_errors",
 }
 

@@ -85,6 +85,11 @@ def _decoded(path, codec, encoding):
             before = error.object[: error.start].decode(encoding, "replace")
             line += before.count("\n")
             raise _wrong_bytes(path, error, start + error.start, line) from error
+        except UnicodeError as error:  # UTF-16 and UTF-32 without a mark.
+            raise DataError(
+                f"{path}:1: byte 0: found no byte order mark, expected {codec.name} "
+                f"with one ({error}). Pass encoding='{codec.name}-le' or '-be'."
+            ) from error
         yield text.removeprefix("\ufeff") if first else text
         offset, line, first = offset + len(data), line + text.count("\n"), False
 

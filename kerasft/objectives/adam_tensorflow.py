@@ -1,8 +1,9 @@
-"""AdamW through TensorFlow's fused kernels; the only file of `objectives` that knows it.
+"""AdamW through TensorFlow's fused kernels.
 
-A pass or two over the weight and its two means in place of a dozen. It computes what
-`optimizer.move` and `optimizer.square_sum` compute: the kernel adds its epsilon to the uncorrected root, so it
-is given epsilon x sqrt(1 - beta_2^t).
+The only file of `objectives` that knows TensorFlow. A pass or two over the weight and
+its two means in place of a dozen. It computes what `optimizer.move` and
+`optimizer.square_sum` compute: the kernel adds its epsilon to the uncorrected root, so
+it is given epsilon x sqrt(1 - beta_2^t).
 """
 
 import keras

@@ -8,7 +8,6 @@ users must be `escaped`.
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -37,16 +36,19 @@ class Summaries:
     def __init__(self, folder: Path, writes: bool = True):
         self.folder = folder
         self.writes = writes
+        self._writer = None
 
-    @cached_property
-    def _writer(self):
-        if not self.writes:
-            return tf.summary.create_noop_writer()
-        return tf.summary.create_file_writer(str(self.folder))
+    def _at(self, step):
+        """Within it, what `tf.summary` writes goes to this run."""
+        if self._writer is None and self.writes:
+            self._writer = tf.summary.create_file_writer(str(self.folder))
+        elif self._writer is None:
+            self._writer = tf.summary.create_noop_writer()
+        return self._writer.as_default(step)
 
     def numbers(self, numbers: Mapping[str, float], step: int):
         """One point for each tag."""
-        with self._writer.as_default(step):
+        with self._at(step):
             for tag, value in numbers.items():
                 tf.summary.scalar(tag, value)
 
@@ -55,12 +57,12 @@ class Summaries:
         width, height = figure.canvas.get_width_height()
         parts = [str(width).encode(), str(height).encode(), figure_to_png(figure)]
         metadata = image_metadata.create_summary_metadata(None, None)
-        with self._writer.as_default(step):
+        with self._at(step):
             tf.summary.write(tag, tf.constant(parts), metadata=metadata)
 
     def text(self, tag: str, markdown: str, step: int):
         """Markdown, in the Text tab."""
-        with self._writer.as_default(step):
+        with self._at(step):
             tf.summary.text(tag, markdown)
 
     def curve(self, tag: str, true: np.ndarray, scores: np.ndarray, step: int):
@@ -73,24 +75,25 @@ class Summaries:
             step: of the model.
         """
         metadata = curve_metadata.create_summary_metadata(None, "", THRESHOLDS)
-        with self._writer.as_default(step):
+        with self._at(step):
             tf.summary.write(tag, counts_by_threshold(true, scores), metadata=metadata)
 
     def settings(self, settings: Mapping, name: str):
         """Settings of the run, a column each in the HParams tab."""
         plain = {key: _plain(value) for key, value in settings.items()}
-        with self._writer.as_default(0):
+        with self._at(0):
             hparams_api.hparams(plain, trial_id=name)
 
     def succeeded(self):
         """Let the HParams tab show that the run has come to its end."""
         end = hparams_summary.session_end_pb(api_pb2.STATUS_SUCCESS)
-        with self._writer.as_default(0):
+        with self._at(0):
             tf.summary.experimental.write_raw_pb(end.SerializeToString())
 
     def flush(self):
-        """Write what is still in memory."""
-        self._writer.flush()
+        """Let TensorBoard see what was written so far."""
+        if self._writer is not None:
+            self._writer.flush()
 
 
 def counts_by_threshold(true: np.ndarray, scores: np.ndarray) -> np.ndarray:
