@@ -44,8 +44,10 @@ TEST = [
 
 setup(
     name="kerasft",
-    version=re.search(r'__version__ = "(.+)"', (HERE / "kerasft/__init__.py").read_text())[1],
-    description="Fine-tune BERT and GPT in Keras 3 on TensorFlow, exactly as the reference would",
+    version=re.search(
+        r'__version__ = "(.+)"', (HERE / "kerasft/__init__.py").read_text()
+    )[1],
+    description="Fine-tune BERT models in Keras 3 on TensorFlow, exactly as the reference would",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",

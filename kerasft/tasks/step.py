@@ -12,8 +12,16 @@ if keras.backend.backend() == "tensorflow":
 else:
     from kerasft._errors import SettingsError
 
+    class OneDevice:
+        """What is asked of a strategy; Keras has real ones on TensorFlow alone."""
+
+        num_replicas_in_sync = 1
+        cluster_resolver = None
+
     class TrainStep:
         """Keras' own step, which is right on this backend; no micro batches."""
+
+        distribute_strategy = OneDevice()
 
         @property
         def micro_batches(self):
