@@ -6,9 +6,13 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
+VERSION = re.search(
+    r'__version__ = "(.+)"', (HERE / "kerasft" / "__init__.py").read_text()
+)[1]
 
 REQUIREMENTS = [
-    "keras>=3.15.1,<3.17",  # older ones load unsafe files; the train step overrides 5 private names
+    # Older ones load unsafe files; the train step overrides private names of these.
+    "keras>=3.15.1,<3.17",
     "tensorflow>=2.21,<2.22",  # of one minor with tensorflow-text
     "tensorflow-text>=2.21,<2.22",  # its ops are in the exported graphs
     "transformers>=5.0",  # converts tokenizer folders without tokenizer.json
@@ -44,10 +48,8 @@ TEST = [
 
 setup(
     name="kerasft",
-    version=re.search(
-        r'__version__ = "(.+)"', (HERE / "kerasft/__init__.py").read_text()
-    )[1],
-    description="Fine-tune BERT models in Keras 3 on TensorFlow, exactly as the reference would",
+    version=VERSION,
+    description="Fine-tune BERT in Keras 3 on TensorFlow, exactly as the reference",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",

@@ -120,7 +120,10 @@ class Tokenizer:
         # Set for each call: the backend is shared by shortened copies.
         self.backend.enable_truncation(self.max_length, strategy="longest_first")
         inputs = texts if pairs is None else list(zip(texts, pairs, strict=True))
-        encodings = self.backend.encode_batch_fast(inputs, add_special_tokens=True)
+        # Without a post-processor the fast one gives second texts type 0.
+        slow = pairs is not None and self.backend.post_processor is None
+        encode = self.backend.encode_batch if slow else self.backend.encode_batch_fast
+        encodings = encode(inputs, add_special_tokens=True)
         self.backend.no_truncation()
         rows = [encoding.ids for encoding in encodings]
         lengths = np.fromiter(map(len, rows), "int32", len(rows))

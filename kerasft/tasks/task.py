@@ -8,8 +8,9 @@ import abc
 from contextlib import contextmanager
 
 import keras
+import numpy as np
 
-from kerasft._errors import CheckpointError, SettingsError
+from kerasft._errors import CheckpointError, DataError, SettingsError
 from kerasft.checkpoints.folders import atomic_folder
 from kerasft.checkpoints.locate import locate
 from kerasft.checkpoints.tensors import TensorReader
@@ -85,10 +86,11 @@ class Task(TrainStep, Feeding, keras.Model):
         with _precision(precision):
             backbone = pretrained.empty_backbone(family, config, reader)
             head = family.heads[cls.head_name].build(config, size)
+            # Here, because Keras scales the loss by the task's own precision.
+            task = cls(backbone, head, tokenizer, **arguments)
         report = pretrained.load_weights(
             reader, backbone, cls.head_name, head, new_layers
         )
-        task = cls(backbone, head, tokenizer, **arguments)
         task.fresh_weights = report.fresh
         return task
 
@@ -170,7 +172,9 @@ class Task(TrainStep, Feeding, keras.Model):
         return super().predict(self._prepared(x), **options)
 
     def _prepared(self, data):
-        return prepared(data, self.backbone.config.vocab_size)
+        vocab_size = self.backbone.config.vocab_size
+        _raise_if_outside(data, vocab_size)
+        return prepared(data, vocab_size)
 
     def _set_schedule(self, steps, epochs):
         """Tell a schedule without a length how long this run is."""
@@ -187,7 +191,7 @@ class Task(TrainStep, Feeding, keras.Model):
                 "total_steps."
             )
         schedule.total_steps = steps * epochs
-        schedule.first_step = int(optimizer.iterations)
+        schedule.first_step = int(keras.ops.convert_to_numpy(optimizer.iterations))
         self.train_function = None  # It holds the old numbers.
 
 
@@ -236,6 +240,23 @@ def _tokenizer_for(folder, config, max_length):
             "tokenizer files from where the model came."
         )
     return tokenizer.shortened(max_length)
+
+
+def _raise_if_outside(data, vocab_size):
+    """Check ids in arrays; those in a dataset are checked batch by batch.
+
+    Raises:
+        DataError: the model has no such ids. XLA would clamp them without a word.
+    """
+    inputs = data[0] if isinstance(data, tuple) else data
+    if not isinstance(inputs, dict) or not np.size(inputs.get("input_ids", ())):
+        return
+    ids = np.asarray(inputs["input_ids"])
+    if ids.min() < 0 or ids.max() >= vocab_size:
+        raise DataError(
+            f"input_ids must be 0 to {vocab_size - 1}, for this model has no others; "
+            f"these are {ids.min()} to {ids.max()}. Use the model's own tokenizer."
+        )
 
 
 def _loss(loss):

@@ -1,10 +1,6 @@
 """Rows in files, and the command line of a small run, for the tests beside it."""
 
 import csv
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "training"))  # tiny_tasks
 
 FINETUNE = """finetune --checkpoint tiny --train train.csv --validation valid.csv
     --text review --label stars --epochs 1 --learning-rate 1e-2""".split()
