@@ -1,9 +1,9 @@
 """A dict of the things that can be named, which says what you meant.
 
-    >>> METHODS = Registry("PEFT method", lora=1, dora=2)
-    >>> METHODS["loar"]
-    Traceback (most recent call last):
-    UnknownNameError: No PEFT method named 'loar'. Did you mean 'lora'? Known: ...
+>>> METHODS = Registry("PEFT method", lora=1, dora=2)
+>>> METHODS["loar"]
+Traceback (most recent call last):
+UnknownNameError: No PEFT method named 'loar'. Did you mean 'lora'? Known: ...
 """
 
 import difflib

@@ -8,7 +8,7 @@ The trap: tf.data's autotuning thread can hold up the end of a pass by seconds
 (TF 2.21), so it is switched off here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import tensorflow as tf
@@ -36,6 +36,7 @@ class Batches:
     weights: np.ndarray | None = None
     pad_id: int = 0
     epoch: int = 0
+    _known: tuple | None = field(default=None, init=False, repr=False)
 
     def __len__(self):
         return len(self.plan)
@@ -58,8 +59,13 @@ class Batches:
         if self.labels is not None and self.labels.ndim > 1:
             shape = (None, *self.labels.shape[1:])
             spec = (spec[0], tf.TensorSpec(shape, self.labels.dtype), *spec[2:])
-        data = tf.data.Dataset.from_generator(
-            lambda: self._pass(first_step), output_signature=spec
+        # Not from_generator: its op changes malloc's settings for the whole process,
+        # so that every large tensor is given back to the system and fetched again.
+        data = tf.data.Dataset.from_tensors(0).map(lambda _: self._begin())
+        data = data.flat_map(
+            lambda epoch: tf.data.Dataset.range(first_step, len(self)).map(
+                lambda step: self._tensors(epoch, step, spec)
+            )
         )
         data = data.apply(
             tf.data.experimental.assert_cardinality(len(self) - first_step)
@@ -73,12 +79,32 @@ class Batches:
         data.batches = self
         return data
 
-    def _pass(self, first_step):
-        epoch = self.epoch
-        order = self.plan.order(epoch)
-        for step in range(first_step, len(self)):
-            yield self._batch(order, step)
-        self.epoch = epoch + 1
+    def _begin(self):
+        """The epoch of the pass that begins now, as a tensor."""
+        epoch = tf.numpy_function(lambda: np.int64(self.epoch), [], tf.int64)
+        epoch.set_shape(())
+        return epoch
+
+    def _tensors(self, epoch, step, spec):
+        """Batch `step` of `epoch`, as tensors."""
+
+        def arrays(epoch, step):
+            batch = self._batch(self._order(int(epoch)), int(step))
+            if step == len(self) - 1:
+                self.epoch = int(epoch) + 1
+            return tf.nest.flatten(batch)
+
+        flat = tf.nest.flatten(spec)
+        tensors = tf.numpy_function(arrays, [epoch, step], [s.dtype for s in flat])
+        for tensor, described in zip(tensors, flat, strict=True):
+            tensor.set_shape(described.shape)
+        return tf.nest.pack_sequence_as(spec, tensors)
+
+    def _order(self, epoch):
+        """The plan's order of an epoch; the last one is kept."""
+        if self._known is None or self._known[0] != epoch:
+            self._known = epoch, self.plan.order(epoch)
+        return self._known[1]
 
     def _batch(self, order, step):
         chosen, width = self.plan.batch(order, step)

@@ -44,8 +44,6 @@ class Block(keras.layers.Layer):
             training: whether to drop.
             readers: only the first so many tokens are worked out; None: all.
         """
-        attended = self.attention(
-            tokens, bias=bias, training=training, readers=readers
-        )
+        attended = self.attention(tokens, bias=bias, training=training, readers=readers)
         tokens = self.attention_norm(tokens[:, :readers] + attended)
         return self.mlp_norm(tokens + self.mlp(tokens, training=training))

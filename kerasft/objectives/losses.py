@@ -127,6 +127,30 @@ class SquaredError(ItemLoss):
         return ops.ones_like(ops.cast(y_true, "float32"))
 
 
+class RowLoss(ItemLoss):
+    """Somebody else's loss, such as a Keras one, as one value a row.
+
+    Args:
+        loss: a Keras loss, or a function of labels and logits. Its own weighting and
+            reduction are not used.
+    """
+
+    def __init__(self, loss, name="row_loss"):
+        super().__init__(name)
+        self.values = loss.call if isinstance(loss, keras.losses.Loss) else loss
+
+    def call(self, y_true, y_pred):
+        """Mean over each row's values, (batch,)."""
+        if y_pred.shape[-1] == 1 and len(y_true.shape) < len(y_pred.shape):
+            y_true = ops.expand_dims(y_true, -1)  # Else Keras' mean is over the batch.
+        values = ops.cast(self.values(y_true, y_pred), "float32")
+        return ops.mean(values, axis=tuple(range(1, len(values.shape))))
+
+    def item_weights(self, y_true):
+        """1 for each row, (batch,)."""
+        return ops.ones(ops.shape(y_true)[:1], "float32")
+
+
 def expand_to(weights, items):
     """Weights of rows (batch,) in the rank of `items`, to be multiplied with them."""
     weights = ops.cast(ops.convert_to_tensor(weights), "float32")

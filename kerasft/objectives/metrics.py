@@ -1,16 +1,17 @@
 """Metrics of classification and regression, equal to scikit-learn's and SciPy's.
 
 All keep sums that add up over batches and replicas; logits go in, not probabilities.
+Class labels of -100 do not count.
 """
 
 import keras
 from keras import ops
 
-from kerasft.objectives.losses import expand_to
+from kerasft.objectives.losses import IGNORED, expand_to
 
 
 class Accuracy(keras.metrics.Mean):
-    """Share of items whose best class is the label; labels of -100 do not count."""
+    """Share of items whose best class is the label."""
 
     def __init__(self, name="accuracy"):
         super().__init__(name=name)
@@ -74,7 +75,10 @@ class F1(_CountsF1):
         classes = self.hits.shape[0]
         actual = ops.one_hot(ops.cast(y_true, "int32"), classes, dtype="float32")
         predicted = ops.one_hot(ops.argmax(y_pred, -1), classes, dtype="float32")
-        self.add(actual, predicted, sample_weight)
+        weights = ops.cast(ops.greater_equal(y_true, 0), "float32")
+        if sample_weight is not None:
+            weights = weights * expand_to(sample_weight, weights)
+        self.add(actual, predicted, weights)
 
 
 class MultiLabelF1(_CountsF1):
@@ -90,8 +94,10 @@ class MultiLabelF1(_CountsF1):
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Labels (batch, classes) of 0 and 1, logits (batch, classes)."""
+        y_true = ops.cast(y_true, "float32")
+        scored = ops.cast(ops.not_equal(y_true, IGNORED), "float32")
         predicted = ops.cast(y_pred > 0, "float32")
-        self.add(ops.cast(y_true, "float32"), predicted, sample_weight)
+        self.add(y_true * scored, predicted * scored, sample_weight)
 
 
 class AbsoluteError(keras.metrics.Mean):

@@ -34,9 +34,7 @@ def export_text_classifier(task, folder, rows, pairs, signature):
     verify_tokenizer(graph, tokenizer.backend, texts, seconds, VERIFIED_FUZZ)
 
     def check(new):
-        verify_export(
-            new, lambda *sides: _served_numbers(task, *sides), texts, seconds
-        )
+        verify_export(new, lambda *sides: _served_numbers(task, *sides), texts, seconds)
 
     return export_classifier(folder, task, face, graph, check)
 

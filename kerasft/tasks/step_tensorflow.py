@@ -13,13 +13,13 @@ import keras
 import tensorflow as tf
 
 from kerasft._errors import SettingsError
-from kerasft.objectives.losses import ItemLoss, expand_to
+from kerasft.objectives.losses import expand_to
 
 
 class TrainStep:
     """Mixin for `keras.Model`: an exact `train_step` and `test_step`.
 
-    The model sets `item_loss`, a `keras.losses.Loss`, and `micro_batches`, the number
+    The model sets `item_loss`, an `ItemLoss`, and `micro_batches`, the number
     of parts that each replica's batch is worked through in.
     """
 
@@ -52,11 +52,8 @@ class TrainStep:
         return tf.cast(self.item_loss.call(y, logits), tf.float32)
 
     def _weights(self, y, sample_weight):
-        """Weight of each item, in the shape of the labels."""
-        if isinstance(self.item_loss, ItemLoss):
-            weights = self.item_loss.item_weights(y)
-        else:
-            weights = tf.ones(tf.shape(y), tf.float32)
+        """Weight of each item."""
+        weights = self.item_loss.item_weights(y)
         if sample_weight is None:
             return weights
         return weights * expand_to(sample_weight, weights)

@@ -16,6 +16,7 @@ from kerasft.checkpoints.locate import locate
 from kerasft.checkpoints.tensors import TensorReader
 from kerasft.data.tokenizer import Tokenizer
 from kerasft.models import pretrained
+from kerasft.objectives.losses import ItemLoss, RowLoss
 from kerasft.objectives.optimizer import adamw
 from kerasft.tasks.feeding import Feeding
 from kerasft.tasks.step import (
@@ -54,9 +55,7 @@ class Task(TrainStep, Feeding, keras.Model):
 
     def call(self, inputs, training=None):
         """Compute the logits."""
-        hidden = self.backbone(
-            inputs, training=training, readers=self.head.readers
-        )
+        hidden = self.backbone(inputs, training=training, readers=self.head.readers)
         return self.head(hidden, training=training)
 
     @abc.abstractmethod
@@ -123,7 +122,7 @@ class Task(TrainStep, Feeding, keras.Model):
 
         Args:
             optimizer: None: the recipe `kerasft.adamw()`, whose length `fit` fills in.
-            loss: a Keras loss, or None for the task's.
+            loss: a Keras loss of logits (`from_logits=True`), or None for the task's.
             metrics: a list of Keras metrics, or None for the task's.
             micro_batches: parts that each batch is worked through in, one after the
                 other, to save memory; the result is that of the whole batch.
@@ -264,10 +263,7 @@ def _loss(loss):
     if isinstance(loss, (list, tuple, dict)):
         raise SettingsError("A task has one output: give one loss, not several.")
     loss = keras.losses.get(loss)
-    if isinstance(loss, keras.losses.Loss):
-        return loss
-    # The wrapper's `call` is the plain function: one value an item.
-    return keras.losses.LossFunctionWrapper(loss)
+    return loss if isinstance(loss, ItemLoss) else RowLoss(loss)
 
 
 REMEDIES = {
