@@ -16,6 +16,7 @@ from kerasft._errors import DataError
 from kerasft.checkpoints.folders import atomic_folder
 from kerasft.checkpoints.json_files import read_json, write_json
 from kerasft.data.cache import cache_folder
+from kerasft.data.mapped import MappedFile
 from kerasft.data.progress import bar
 from kerasft.data.rows import Rows
 from kerasft.data.tokenizer import Encoded, Tokenizer
@@ -35,12 +36,14 @@ class Examples:
         lengths: (examples,) tokens of each.
         second_starts: (examples,) where each one's second text begins, or None.
         truncated: how many rows were cut to the tokenizer's length.
+        mapped: the file that `ids` lie in, or None.
     """
 
     ids: np.ndarray
     lengths: np.ndarray
     second_starts: np.ndarray | None
     truncated: int
+    mapped: MappedFile | None = None
 
     def __post_init__(self):
         ends = np.cumsum(self.lengths, dtype="int64")
@@ -107,12 +110,14 @@ def _write(folder, chunks, paired):
 def _read(folder: Path):
     about = read_json(folder / "examples.json")
 
-    def mapped(name):
-        return np.memmap(folder / name, dtype=PARTS[name], mode="r")
+    def read(name):
+        return np.fromfile(folder / name, PARTS[name])
 
+    ids = MappedFile(folder / "ids")
     return Examples(
-        mapped("ids"),
-        mapped("lengths"),
-        mapped("second_starts") if about["paired"] else None,
+        np.frombuffer(ids, PARTS["ids"]),
+        read("lengths"),
+        read("second_starts") if about["paired"] else None,
         about["truncated"],
+        ids,
     )

@@ -155,7 +155,7 @@ def gather(
             if reader:
                 reader.raise_if_mixed()
             log.close(store.rows)
-            table, content = store.finish()
+            table, content, mapped = store.finish()
     except BaseException:
         log.abandon()
         raise
@@ -167,6 +167,7 @@ def gather(
         (),
         content,
         log.count,
+        mapped=mapped,
     )
     return rows if rows.label_type in ("none", "number") else _named(rows, names)
 
@@ -219,7 +220,7 @@ def _texts(values, column, bad):
 def _named(rows, declared):
     """`rows` with the tuple of its label names."""
     counted = Counter()
-    for batch in rows.table.select(["label"]).to_batches():
+    for batch in rows._batches(("label",)):
         column = batch["label"]
         column = column if rows.label_type == "name" else column.flatten()
         for entry in column.value_counts().to_pylist():

@@ -16,6 +16,8 @@ import tensorflow as tf
 from kerasft.data.batching import BatchPlan
 from kerasft.data.encoding import Examples
 
+RELEASED_EVERY = 8  # batches; it takes as long as making half of one
+
 
 @dataclass
 class Batches:
@@ -92,6 +94,8 @@ class Batches:
             batch = self._batch(self._order(int(epoch)), int(step))
             if step == len(self) - 1:
                 self.epoch = int(epoch) + 1
+            if self.examples.mapped and step % RELEASED_EVERY == 0:
+                self.examples.mapped.release()
             return tf.nest.flatten(batch)
 
         flat = tf.nest.flatten(spec)

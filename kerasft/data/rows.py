@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from kerasft._errors import DataError
 from kerasft.data.faults import Source, did_you_mean
+from kerasft.data.mapped import MappedFile
 
 _BLANK = r"\A[\s\p{Z}\p{Cc}\p{Cf}]*\z"  # Cf: zero-width marks, which tokenizers drop
 
@@ -27,7 +28,8 @@ class Rows:
     `columns` says which of the user's columns is "text", "text_pair" and "label".
     `label_type` is "none", "name", "names" or "number"; `labels` are all names of the
     corpus, also in a selection of it that lacks some: whole numbers in numeric order,
-    else by code point. `rejected` counts the bad rows that were skipped.
+    else by code point. `rejected` counts the bad rows that were skipped. `mapped` is
+    the file that a large table lies in.
     """
 
     table: pa.Table
@@ -38,6 +40,7 @@ class Rows:
     content: str
     rejected: int = 0
     index: np.ndarray | None = None
+    mapped: MappedFile | None = None
 
     def __len__(self):
         return self.table.num_rows if self.index is None else len(self.index)
@@ -159,14 +162,15 @@ class Rows:
                 f"The rows of {self.sources[0].name} have no labels. Name their column "
                 "in label when reading them."
             )
-        columns = [batch["label"] for batch in self._batches(("label",))]
         if self.label_type == "number":
             first = self.table.column("label")[0].as_py()
-            width = len(first) if isinstance(first, list) else None
-            return _numbers(columns, width)
+            width = (len(first),) if isinstance(first, list) else ()
+            parts = [_numbers(b["label"], width) for b in self._batches(("label",))]
+            return np.concatenate(parts)
         self._raise_if_unknown(labels)
         known = pa.array(labels, pa.large_string())
-        return np.concatenate([_classes(column, known) for column in columns])
+        parts = [_classes(b["label"], known) for b in self._batches(("label",))]
+        return np.concatenate(parts)
 
     def _raise_if_unknown(self, labels):
         if len(set(labels)) < len(labels):
@@ -214,12 +218,22 @@ class Rows:
         start, stop, _ = slice(start, stop).indices(len(self))
         column = self.table.column(name)
         if self.index is None:
-            return column.slice(start, max(0, stop - start)).to_pylist()
-        return _taken(column, self.index[start:stop]).to_pylist()
+            values = column.slice(start, max(0, stop - start)).to_pylist()
+        else:
+            values = _taken(column, self.index[start:stop]).to_pylist()
+        if self.mapped and stop - start > 1:  # For one row it would take too long.
+            self.mapped.release()
+        return values
 
     def _batches(self, names, size=65_536):
         """Record batches of some columns, in row order, whatever the selection."""
         table = self.table.select([n for n in names if n in self.table.column_names])
+        for batch in self._record_batches(table, size):
+            yield batch
+            if self.mapped:
+                self.mapped.release()
+
+    def _record_batches(self, table, size):
         if self.index is None:
             yield from table.to_batches(max_chunksize=size)
             return
@@ -257,8 +271,6 @@ def _classes(column, known):
     return array
 
 
-def _numbers(columns, width):
-    if width is None:
-        return np.concatenate([c.to_numpy() for c in columns]).astype(np.float32)
-    rows = [c.flatten().to_numpy().reshape(len(c), width) for c in columns]
-    return np.concatenate(rows).astype(np.float32)
+def _numbers(column, width):
+    numbers = column.flatten() if width else column
+    return numbers.to_numpy().astype(np.float32).reshape(len(column), *width)

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from kerasft._errors import DataError
 from kerasft.data.cache import cache_folder
+from kerasft.data.mapped import MappedFile
 
 SPILL_BYTES = 256 * 2**20
 _BATCH_BYTES = 16 * 2**20  # blocks are joined up to this, so that a table has few
@@ -49,19 +50,20 @@ class RowStore:
         if self._pending_bytes > _BATCH_BYTES:
             self._flush()
 
-    def finish(self) -> tuple[pa.Table, str]:
-        """The table, and the fingerprint of its content (hex)."""
+    def finish(self) -> tuple[pa.Table, str, MappedFile | None]:
+        """The table, the fingerprint of its content (hex), and the file it lies in."""
         self._flush()
         content = self._digest(lambda name: name.split("/")[0] not in _PLACE)
         if self._writer is None:
             table = pa.Table.from_batches(self._batches).combine_chunks()
-            return table, content
+            return table, content, None
         self._writer.close()
         self._file.flush()
         os.fsync(self._file.fileno())
         final = cache_folder() / f"rows-{self._digest(lambda name: True)}.arrow"
         os.replace(self._file.name, final)
-        return pa.ipc.open_file(pa.memory_map(str(final))).read_all(), content
+        mapped = MappedFile(final)
+        return pa.ipc.open_file(pa.py_buffer(mapped)).read_all(), content, mapped
 
     def _flush(self):
         if not self._pending:

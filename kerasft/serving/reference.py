@@ -73,7 +73,7 @@ def read_reference(tokenizer: str | tokenizers.Tokenizer) -> Reference:
         raise UnsupportedTokenizerError(
             "This tokenizer cannot be put into the serving graph exactly:\n  "
             + "\n  ".join(misfits)
-            + "\nExport with token ids as input instead (signature='ids') and "
+            + "\nExport with token ids as input instead (signature='tokens') and "
             "tokenise before the request."
         )
     model, padding = config["model"], config["padding"]

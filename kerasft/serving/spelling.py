@@ -37,7 +37,7 @@ def choose_letters(vocabulary: Iterable[str]) -> dict[str, str]:
     if len(letters) < len(alphabet):
         raise UnsupportedTokenizerError(
             f"The vocabulary is written in {len(alphabet)} characters, the serving "
-            f"graph has letters for {len(letters)}. Export with signature='ids'."
+            f"graph has letters for {len(letters)}. Export with signature='tokens'."
         )
     return letters | {character: character for character in AGREED}
 
@@ -85,7 +85,7 @@ def spell_pieces(reference: Reference, letters: dict[str, str]) -> dict[str, int
         raise UnsupportedTokenizerError(
             f"{len(too_long)} pieces of the vocabulary are longer than the "
             f"{LONGEST_PIECE} bytes the serving graph can match: {too_long[:3]}. "
-            "Export with signature='ids'."
+            "Export with signature='tokens'."
         )
     return spelt
 

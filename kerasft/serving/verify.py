@@ -128,6 +128,7 @@ def verify_export(
     expected: Callable[..., np.ndarray],
     texts: Sequence[str],
     pairs: Sequence[str] | None = None,
+    tolerance: float = TOLERANCE,
 ) -> int:
     """Compare what a SavedModel of strings serves with what the model gives.
 
@@ -137,13 +138,13 @@ def verify_export(
             their probabilities (batch, classes), or values for regression.
         texts: the user's own rows.
         pairs: as many second texts, or None.
+        tolerance: how far numbers may be apart; of values over 1, as a share of them.
 
     Returns:
         How many rows were compared.
 
     Raises:
-        VerificationError: a number is off by more than 1e-5 (of values over 1: by more
-            than that share of them).
+        VerificationError: a number is further off.
     """
     serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
     sides = {"text": texts} if pairs is None else {"text": texts, "text_pair": pairs}
@@ -157,11 +158,12 @@ def verify_export(
             served["value"] if "value" in served else served["probabilities"]
         ).numpy()
         wanted = np.asarray(expected(*batch.values()))
-        _raise_if_apart(found, wanted, list(zip(*batch.values(), strict=True)))
+        rows = list(zip(*batch.values(), strict=True))
+        _raise_if_apart(found, wanted, rows, tolerance)
     return len(texts)
 
 
-def _raise_if_apart(found, wanted, rows):
+def _raise_if_apart(found, wanted, rows, tolerance):
     if found.shape != wanted.shape:
         raise VerificationError(
             f"The SavedModel gives shape {found.shape}, the model {wanted.shape}."
@@ -169,10 +171,10 @@ def _raise_if_apart(found, wanted, rows):
     apart = np.abs(found - wanted) / np.maximum(np.abs(wanted), 1)
     apart = apart.reshape(len(rows), -1).max(axis=1)
     # "not <=" and not ">": a NaN is apart from everything.
-    wrong = np.flatnonzero(~(apart <= TOLERANCE))
+    wrong = np.flatnonzero(~(apart <= tolerance))
     if wrong.size:
         raise VerificationError(
-            f"The SavedModel differs from the model by more than {TOLERANCE} on "
+            f"The SavedModel differs from the model by more than {tolerance} on "
             f"{wrong.size} of {len(rows)} rows. The first:\n"
             + "\n".join(
                 f"  {rows[row]!r}\n    served {found[row]}\n    wanted {wanted[row]}"

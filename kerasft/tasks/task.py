@@ -143,7 +143,8 @@ class Task(TrainStep, Feeding, keras.Model):
         super().compile(
             optimizer=optimizer,
             loss=self.item_loss,
-            metrics=self.default_metrics() if metrics is None else metrics,
+            # Keras gives rows' weights to these alone.
+            weighted_metrics=self.default_metrics() if metrics is None else metrics,
             **options,
         )
 

@@ -76,7 +76,10 @@ def test_what_is_in_the_cache_is_not_tokenised_again(cache, tokenizer, monkeypat
 
 def test_cached_ids_are_mapped_not_read(cache, tokenizer):
     examples = encode_rows(kft.from_lists(TEXTS), tokenizer)
-    assert isinstance(examples.ids, np.memmap)
+    before = examples.ids.tolist()
+    assert len(examples.mapped) == 4 * len(before)
+    examples.mapped.release()
+    assert examples.ids.tolist() == before
 
 
 def test_another_text_order_or_tokenizer_is_another_entry(cache, tokenizer, tmp_path):
@@ -129,7 +132,7 @@ def test_few_rows_stay_in_memory(tokenizer, tmp_path, monkeypatch):
     monkeypatch.setenv("KERASFT_CACHE", str(tmp_path / "cache"))
     examples = encode_rows(kft.from_lists(TEXTS), tokenizer)
     assert not (tmp_path / "cache").exists()
-    assert not isinstance(examples.ids, np.memmap)
+    assert examples.mapped is None
 
 
 def test_no_rows_are_refused(tokenizer):

@@ -220,7 +220,7 @@ def test_all_that_cannot_be_done_exactly_is_named_at_once(minilm):
     tokenizer.enable_padding(direction="left")
     with pytest.raises(UnsupportedTokenizerError) as caught:
         WordPieceGraph(tokenizer, 32)
-    for part in ("NFKC", "Metaspace", "my word", "left", "signature='ids'"):
+    for part in ("NFKC", "Metaspace", "my word", "left", "signature='tokens'"):
         assert part in str(caught.value)
 
 

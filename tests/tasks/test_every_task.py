@@ -1,0 +1,149 @@
+"""The contract of a task, for every entry of TASKS.
+
+A new task adds its rows and arguments here; all else is asked of it as of the others.
+"""
+
+import inspect
+import json
+
+import keras
+import numpy as np
+import pytest
+from tiny_encoders import save_torch, torch_model
+from tiny_tasks import LABELS, save_tiny_bert, tiny_rows
+from tiny_tokenizers import save_tokenizer
+
+import kerasft as kft
+from kerasft._errors import CheckpointError, KerasftError
+from kerasft.models import FAMILIES
+from kerasft.tasks import TASKS
+from kerasft.tasks.task import Task
+
+ROWS = {"text_classifier": tiny_rows}
+ARGUMENTS = {"text_classifier": {"labels": LABELS}}
+
+
+@pytest.fixture(params=TASKS)
+def name(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    keras.utils.set_random_seed(0)
+    return save_tiny_bert(tmp_path_factory.mktemp("tiny"), num_layers=1)
+
+
+@pytest.fixture
+def task(name, folder):
+    return made(name, folder)
+
+
+def made(name, folder, **options):
+    keras.utils.set_random_seed(1)
+    return TASKS[name].from_pretrained(folder, **ARGUMENTS[name], **options)
+
+
+def files_of(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_it_is_public_and_described(name):
+    task = TASKS[name]
+    assert issubclass(task, Task) and not inspect.isabstract(task)
+    assert getattr(kft, task.__name__) is task
+    for method in ("from_pretrained", "label_array", "described", "export"):
+        assert inspect.getdoc(getattr(task, method))
+
+
+def test_it_is_fed_trained_and_asked(name, task):
+    rows = ROWS[name](20)
+    batches = task.dataset(rows, batch_size=8, training=True)
+    task.compile(kft.adamw(1e-3, total_steps=3, warmup=0), run_eagerly=True)
+    before = [weight.numpy() for weight in task.trainable_weights]
+    history = task.fit(batches, validation_data=task.dataset(rows), verbose=0).history
+    assert {"loss", "val_loss"} < set(history)
+    assert np.isfinite(list(history.values())).all()
+    moved = [
+        not np.array_equal(old, weight.numpy())
+        for old, weight in zip(before, task.trainable_weights, strict=True)
+    ]
+    assert np.mean(moved) > 0.9
+    told = task.evaluate(task.dataset(rows), verbose=0, return_dict=True)
+    assert set(told) == {key for key in history if not key.startswith("val_")}
+    texts = rows.texts()
+    answers = task.predict_text(texts)
+    assert len(answers) == len(texts)
+    json.dumps(answers)
+
+
+def test_what_is_saved_loads_with_the_same_numbers(name, task, tmp_path):
+    task.save_pretrained(tmp_path / "saved")
+    again = TASKS[name].from_pretrained(tmp_path / "saved")
+    assert again.fresh_weights == ()
+    rows = ROWS[name](9)
+    np.testing.assert_array_equal(task.predict_rows(rows), again.predict_rows(rows))
+
+
+def test_saving_again_gives_the_same_bytes(name, task, tmp_path):
+    task.save_pretrained(tmp_path / "one")
+    again = TASKS[name].from_pretrained(tmp_path / "one")
+    again.save_pretrained(tmp_path / "two")
+    assert files_of(tmp_path / "one") == files_of(tmp_path / "two")
+    task.save_pretrained(tmp_path / "two")
+    assert files_of(tmp_path / "one") == files_of(tmp_path / "two")
+
+
+def test_a_failed_save_leaves_the_earlier_one(name, task, tmp_path, monkeypatch):
+    task.save_pretrained(tmp_path / "saved")
+    before = files_of(tmp_path / "saved")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    task.head.weights[0].assign(task.head.weights[0] + 1)
+    monkeypatch.setattr(type(task.tokenizer), "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        task.save_pretrained(tmp_path / "saved")
+    assert files_of(tmp_path / "saved") == before
+    assert [path.name for path in tmp_path.iterdir()] == ["saved"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_it_runs_on_every_family_that_has_a_head_for_it(name, family, tmp_path):
+    save_torch(torch_model(family), tmp_path)
+    save_tokenizer(tmp_path)
+    if TASKS[name].head_name not in FAMILIES[family].heads:
+        with pytest.raises(CheckpointError, match="has no head"):
+            made(name, tmp_path)
+        return
+    task = made(name, tmp_path)
+    assert task.fresh_weights
+    task.compile(kft.adamw(1e-3, total_steps=1, warmup=0), run_eagerly=True)
+    rows = ROWS[name](5)
+    loss = task.fit(task.dataset(rows, training=True), verbose=0).history["loss"]
+    assert np.isfinite(loss).all()
+
+
+@pytest.mark.parametrize("broken", ["nowhere", "empty", "no weights", "no tokenizer"])
+def test_a_folder_that_is_no_checkpoint_is_refused(name, folder, broken, tmp_path):
+    kept = {
+        "nowhere": None,
+        "empty": (),
+        "no weights": ("config.json", "tokenizer.json"),
+        "no tokenizer": ("config.json", "model.safetensors"),
+    }[broken]
+    place = tmp_path / "checkpoint"
+    if kept is not None:
+        place.mkdir()
+        for file in kept:
+            (place / file).write_bytes((folder / file).read_bytes())
+    with pytest.raises(KerasftError, match="checkpoint"):
+        made(name, str(place))
+
+
+def test_its_logits_do_not_depend_on_padding_or_neighbours(name, task):
+    rows = ROWS[name](9)
+    together = task.predict_rows(rows, batch_size=9)
+    alone = [task.predict_rows(rows.select([i]))[0] for i in range(3)]
+    np.testing.assert_allclose(together[:3], alone, atol=1e-5)

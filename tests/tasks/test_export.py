@@ -1,0 +1,239 @@
+"""A SavedModel that gives, without kerasft, what `predict_text` gives."""
+
+import json
+import subprocess
+import sys
+import textwrap
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny_encoders import save_torch, torch_classifier
+from tiny_tasks import LABELS, save_tiny_bert, tiny_rows
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+
+import kerasft as kft
+from kerasft._errors import SettingsError
+from kerasft.serving import verify
+from kerasft.serving.fuzz import adversarial_texts
+from kerasft.serving.reference import UnsupportedTokenizerError
+from kerasft.serving.verify import VerificationError
+from kerasft.serving.wordpiece import WordPieceGraph
+from kerasft.tasks import exporting
+
+TEXTS = [*tiny_rows(10).texts(), "", "[SEP] Ünïted ﬁlms", *adversarial_texts(20, 5)]
+PROBLEMS = {
+    "single_label": ("single_label", LABELS, False),
+    "multi_label": ("multi_label", LABELS, False),
+    "regression": ("regression", None, False),
+    "numbers of pairs": ("regression", ("joy", "anger"), True),
+}
+PROGRAM = """
+    import json, sys
+    import numpy as np, tensorflow as tf, tensorflow_text
+    answers, texts = {}, json.loads(sys.stdin.read())
+    for name, folder in texts.pop("folders").items():
+        signature = tf.saved_model.load(folder).signatures["serving_default"]
+        wanted = signature.structured_input_signature[1]
+        served = signature(**{side: tf.constant(texts[side]) for side in wanted})
+        served = {key: value.numpy() for key, value in served.items()}
+        if "label" in served:
+            served["label"] = np.char.decode(served["label"].astype("S"), "utf-8")
+        answers[name] = {key: value.tolist() for key, value in served.items()}
+    strangers = {"kerasft", "keras", "tokenizers", "transformers"} & set(sys.modules)
+    print(json.dumps({"answers": answers, "strangers": sorted(strangers)}))
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def little_proof():
+    """Fewer texts to verify on; the proof itself is tested in tests/serving."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exporting, "VERIFIED_FUZZ", 50)
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    keras.utils.set_random_seed(0)
+    return save_tiny_bert(tmp_path_factory.mktemp("tiny"), num_layers=1)
+
+
+def made(folder, problem="single_label", labels=LABELS, **options):
+    """A task whose weights are far from those it started with."""
+    keras.utils.set_random_seed(1)
+    task = kft.TextClassifier.from_pretrained(folder, labels, problem, **options)
+    for weight in task.trainable_weights:
+        weight.assign_add(keras.random.normal(weight.shape, 0, 0.2))
+    return task
+
+
+@pytest.fixture(scope="module")
+def tasks(folder):
+    return {
+        name: made(folder, problem, labels, max_length=16)
+        for name, (problem, labels, _) in PROBLEMS.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def exports(tasks, tmp_path_factory):
+    """A folder with one export for each of PROBLEMS."""
+    place = tmp_path_factory.mktemp("exports")
+    for name, (_, _, paired) in PROBLEMS.items():
+        pairs = TEXTS[::-1] if paired else None
+        tasks[name].export(place / name, kft.from_lists(TEXTS, text_pairs=pairs))
+    return place
+
+
+@pytest.fixture(scope="module")
+def served(exports):
+    """What a process with tensorflow and tensorflow_text alone is answered."""
+    given = {
+        "folders": {name: str(exports / name) for name in PROBLEMS},
+        "text": TEXTS,
+        "text_pair": TEXTS[::-1],
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(PROGRAM)],
+        input=json.dumps(given),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_the_saved_model_needs_no_kerasft(served):
+    assert not {"kerasft", "tokenizers", "transformers"} & set(served["strangers"])
+
+
+def test_labels_and_scores_are_those_of_predict_text(served, tasks):
+    told = tasks["single_label"].predict_text(TEXTS)
+    found = served["answers"]["single_label"]
+    assert found["label"] == [one["label"] for one in told]
+    scores = [one["score"] for one in told]
+    np.testing.assert_allclose(found["score"], scores, atol=1e-5)
+    assert len(set(found["label"])) > 1
+
+
+def test_chosen_labels_are_those_of_predict_text(served, tasks):
+    found = served["answers"]["multi_label"]
+    for one, chances, chosen in zip(
+        tasks["multi_label"].predict_text(TEXTS),
+        found["probabilities"],
+        found["chosen"],
+        strict=True,
+    ):
+        np.testing.assert_allclose(chances, list(one["scores"].values()), atol=1e-5)
+        assert [name for name, yes in zip(LABELS, chosen, strict=True) if yes] == one[
+            "labels"
+        ]
+
+
+def test_values_are_those_of_predict_text(served, tasks):
+    told = [one["value"] for one in tasks["regression"].predict_text(TEXTS)]
+    np.testing.assert_allclose(
+        served["answers"]["regression"]["value"], told, rtol=1e-5, atol=1e-5
+    )
+    pairs = list(zip(TEXTS, TEXTS[::-1], strict=True))
+    told = tasks["numbers of pairs"].predict_text(pairs)
+    np.testing.assert_allclose(
+        served["answers"]["numbers of pairs"]["value"],
+        [list(one["values"].values()) for one in told],
+        rtol=1e-5,
+        atol=1e-5,
+    )
+
+
+def test_a_graph_that_tokenises_otherwise_is_never_written(
+    tasks, tmp_path, monkeypatch
+):
+    whole = WordPieceGraph.__call__
+
+    def tampered(self, *texts):
+        return whole(self, *(tf.strings.regex_replace(t, "[éí]", "e") for t in texts))
+
+    monkeypatch.setattr(WordPieceGraph, "__call__", tampered)
+    with pytest.raises(VerificationError, match="tokenizer graph differs"):
+        tasks["single_label"].export(tmp_path / "out", kft.from_lists(["cafés í"]))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_that_answers_otherwise_is_never_written(tasks, tmp_path, monkeypatch):
+    task = tasks["single_label"]
+    earlier = tmp_path / "out"
+    earlier.mkdir()
+    (earlier / "notes.txt").write_text("mine")
+
+    def other(*_):
+        return np.full((32, 3), 1 / 3)
+
+    monkeypatch.setattr(exporting, "_served_numbers", other)
+    with pytest.raises(VerificationError, match="(?s)SavedModel differs.*good"):
+        task.export(earlier, kft.from_lists(["a good film"] * 32))
+    assert [path.name for path in earlier.iterdir()] == ["notes.txt"]
+
+
+def test_a_model_of_mixed_precision_is_verified_as_it_computes(folder, tmp_path):
+    task = made(folder, precision="mixed_bfloat16", max_length=16)
+    task.export(tmp_path / "out", kft.from_lists(TEXTS))
+    serve = tf.saved_model.load(str(tmp_path / "out")).signatures["serving_default"]
+    found = serve(text=tf.constant(TEXTS))["score"].numpy()
+    told = [one["score"] for one in task.predict_text(TEXTS)]
+    np.testing.assert_allclose(found, told, atol=exporting.TOLERANCES["mixed_bfloat16"])
+
+
+@pytest.fixture(scope="module")
+def byte_pairs(tmp_path_factory):
+    """A RoBERTa classifier with a byte-level tokenizer of 100 pieces."""
+    place = tmp_path_factory.mktemp("roberta")
+    save_torch(torch_classifier("roberta"), place)
+    letters = [chr(c) for c in range(33, 127)]
+    names = ["<s>", "<pad>", "</s>", "<unk>", "Ġ", *letters][:100]
+    own = Tokenizer(models.BPE({name: i for i, name in enumerate(names)}, []))
+    own.pre_tokenizer = pre_tokenizers.ByteLevel()
+    own.decoder = decoders.ByteLevel()
+    own.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    own.save(str(place / "tokenizer.json"))
+    return kft.TextClassifier.from_pretrained(place, labels=LABELS, max_length=16)
+
+
+def test_a_tokenizer_without_a_graph_is_refused(byte_pairs, tmp_path):
+    with pytest.raises(UnsupportedTokenizerError, match="model is BPE"):
+        byte_pairs.export(tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_token_ids_are_served_for_any_tokenizer(byte_pairs, tmp_path):
+    byte_pairs.export(tmp_path / "out", signature="tokens")
+    model = tf.saved_model.load(str(tmp_path / "out"))
+    texts = ["good film", "bad"]
+    (inputs,) = byte_pairs.dataset(kft.from_lists(texts))
+    inputs["token_type_ids"] = tf.zeros_like(inputs["input_ids"])
+    found = model.signatures["serving_default"](**inputs)
+    expected = byte_pairs.predict_rows(kft.from_lists(texts))
+    np.testing.assert_allclose(found["logits"], expected, atol=1e-5)
+
+
+def test_another_signature_is_refused(byte_pairs, tmp_path):
+    with pytest.raises(SettingsError, match="known: text, tokens"):
+        byte_pairs.export(tmp_path / "out", signature="strings")
+
+
+@pytest.mark.parametrize("off, tolerance", [(2e-3, 1e-2), (2e-6, 1e-5)])
+def test_numbers_may_be_apart_as_far_as_the_tolerance_says(
+    tasks, exports, off, tolerance
+):
+    texts = ["a good film", "bad"]
+    other = exporting._served_numbers(tasks["single_label"], texts)
+    other[0, 0] += off
+
+    def check(tolerance):
+        folder = exports / "single_label"
+        verify.verify_export(folder, lambda _: other, texts, tolerance=tolerance)
+
+    check(tolerance)
+    with pytest.raises(VerificationError, match="on 1 of 2 rows"):
+        check(off / 10)
