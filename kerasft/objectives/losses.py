@@ -9,7 +9,7 @@ Labels of -100 are not scored. Losses are in nats, computed in float32.
 import keras
 from keras import ops
 
-from kerasft._errors import SettingsError
+from kerasft._errors import DataError, SettingsError
 
 IGNORED = -100
 
@@ -152,8 +152,17 @@ class RowLoss(ItemLoss):
 
 
 def expand_to(weights, items):
-    """Weights of rows (batch,) in the rank of `items`, to be multiplied with them."""
+    """Weights of rows (batch,) in the rank of `items`, to be multiplied with them.
+
+    Raises:
+        DataError: they have more axes than the items, and would multiply them.
+    """
     weights = ops.cast(ops.convert_to_tensor(weights), "float32")
+    if len(weights.shape) > len(items.shape):
+        raise DataError(
+            f"Sample weights have shape {tuple(weights.shape)}, what they weigh has "
+            f"shape {tuple(items.shape)}. Give one weight a row: (batch,)."
+        )
     while len(weights.shape) < len(items.shape):
         weights = ops.expand_dims(weights, -1)
     return weights

@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch.nn import functional as reference
 
-from kerasft._errors import SettingsError
+from kerasft._errors import DataError, SettingsError
 from kerasft.objectives.losses import (
     IGNORED,
     BinaryCrossEntropy,
     CrossEntropy,
     ItemLoss,
+    RowLoss,
     SquaredError,
 )
 
@@ -125,6 +126,11 @@ def test_a_loss_is_the_weighted_mean_over_its_items(name):
     np.testing.assert_allclose(mean(loss, labels, logits, rows), expected, **CLOSE)
 
 
+def test_weights_of_another_rank_are_refused():
+    with pytest.raises(DataError, match=r"shape \(6, 1\).*one weight a row"):
+        mean(CrossEntropy(), LABELS[:, 0], LOGITS[:, 0], np.ones((6, 1)))
+
+
 @pytest.mark.parametrize("loss", [CrossEntropy(), CrossEntropy(0.1)])
 def test_extreme_logits_have_a_finite_loss_and_gradient(loss):
     import tensorflow as tf
@@ -163,6 +169,24 @@ def test_half_precision_logits_are_summed_in_full(name, dtype):
 def test_a_share_that_is_none_is_refused(kind, share):
     with pytest.raises(SettingsError, match="label_smoothing"):
         kind(share)
+
+
+FOREIGN = {
+    "function": keras.losses.mean_squared_error,
+    "class": keras.losses.MeanSquaredError(),
+    "sum": keras.losses.MeanSquaredError(reduction="sum"),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_keras_loss_gives_one_value_a_row(name):
+    loss = RowLoss(FOREIGN[name])
+    numbers, logits = LOGITS[:, 1, 0], LOGITS[:, 0, :1]
+    each = np.square(numbers - logits[:, 0])
+    np.testing.assert_allclose(loss.call(numbers, logits), each, rtol=1e-6)
+    rows = np.arange(6)
+    expected = (each * rows).sum() / rows.sum()
+    np.testing.assert_allclose(mean(loss, numbers, logits, rows), expected, rtol=1e-6)
 
 
 def test_every_loss_has_one_value_and_one_weight_for_each_item():

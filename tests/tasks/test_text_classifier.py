@@ -253,6 +253,18 @@ def test_a_keras_loss_with_row_weights_equals_the_tasks_own(folder, problem):
     assert told[1] == pytest.approx(told[0], rel=1e-5)
 
 
+def test_weights_of_rows_count_in_loss_and_metrics(task):
+    rows = rows_for("single_label")
+    right = task.predict_rows(rows).argmax(1) == rows.label_array(LABELS)
+    assert right.any() and not right.all()
+    task.compile(**EAGER)
+    data = task.dataset(rows, 8, weights=right.astype("float32"))
+    told = task.evaluate(data, return_dict=True, verbose=0)
+    assert told["accuracy"] == 1
+    kept = rows.select(np.flatnonzero(right))
+    assert told["loss"] == pytest.approx(torch_loss(task, kept), rel=1e-5)
+
+
 # --- fit
 
 
