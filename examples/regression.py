@@ -2,8 +2,8 @@
 
 Command   python examples/regression.py
 Minutes   about 10 on two cores, downloads left out (an estimate)
-Expected  held out: MAE about 0.8, Pearson about 0.8; always predicting the mean of the
-          training scores: MAE about 1.6 (an estimate)
+Expected  held out: MAE about 0.8, Pearson about 0.8 (an estimate); always predicting
+          the mean of the training scores: MAE 1.68
 
 Rows: sentences on films and products, each with the mean score of 20 people, from -4
 to 4. Epochs are fixed beforehand, so the held-out fifth chooses nothing.
