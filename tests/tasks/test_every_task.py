@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 from tiny_encoders import save_torch, torch_model
-from tiny_tasks import LABELS, save_tiny_bert, tiny_rows
+from tiny_tasks import LABELS, tiny_rows
 from tiny_tokenizers import save_tokenizer
 
 import kerasft as kft
@@ -26,12 +26,6 @@ ARGUMENTS = {"text_classifier": {"labels": LABELS}}
 @pytest.fixture(params=TASKS)
 def name(request):
     return request.param
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    keras.utils.set_random_seed(0)
-    return save_tiny_bert(tmp_path_factory.mktemp("tiny"), num_layers=1)
 
 
 @pytest.fixture

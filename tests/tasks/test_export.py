@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tiny_encoders import save_torch, torch_classifier
-from tiny_tasks import LABELS, save_tiny_bert, tiny_rows
+from tiny_tasks import LABELS, tiny_rows
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
 import kerasft as kft
@@ -52,12 +52,6 @@ def little_proof():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exporting, "VERIFIED_FUZZ", 50)
         yield
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    keras.utils.set_random_seed(0)
-    return save_tiny_bert(tmp_path_factory.mktemp("tiny"), num_layers=1)
 
 
 def made(folder, problem="single_label", labels=LABELS, **options):

@@ -1,4 +1,4 @@
-"""Text classification end to end: three problems, pairs, and what `fit` takes."""
+"""Text classification: three problems, pairs, labels, losses, predictions."""
 
 import json
 
@@ -7,58 +7,20 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import expit, softmax
-from tiny_encoders import run_torch
-from tiny_tasks import LABELS, save_tiny_bert, tiny_rows
+from tiny_classifiers import (
+    EAGER,
+    SECONDS,
+    TEXTS,
+    made,
+    recipe,
+    rows_for,
+    torch_loss,
+    weights_of,
+)
+from tiny_tasks import LABELS
 
 import kerasft as kft
-from kerasft._errors import CheckpointError, DataError, SettingsError
-
-TEXTS = tiny_rows(21).texts()
-SECONDS = TEXTS[::-1]
-GIVEN = {
-    "single_label": [LABELS[i % 3] for i in range(21)],
-    "multi_label": [list(LABELS[: i % 4]) for i in range(21)],
-    "regression": [i / 7 for i in range(21)],
-}
-NAMES = {**dict.fromkeys(GIVEN, LABELS), "regression": None}
-EAGER = {"run_eagerly": True}  # Tracing takes longer than these few steps.
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    keras.utils.set_random_seed(0)
-    return save_tiny_bert(tmp_path_factory.mktemp("tiny"), num_layers=1)
-
-
-def made(folder, problem="single_label", **options):
-    keras.utils.set_random_seed(1)
-    options = {"labels": NAMES[problem], "problem": problem} | options
-    return kft.TextClassifier.from_pretrained(folder, **options)
-
-
-@pytest.fixture
-def task(folder):
-    return made(folder)
-
-
-@pytest.fixture(params=GIVEN)
-def problem(request):
-    return request.param
-
-
-def rows_for(problem, paired=False):
-    return kft.from_lists(TEXTS, GIVEN[problem], SECONDS if paired else None)
-
-
-def weights_of(task):
-    return {weight.path: weight.numpy() for weight in task.weights}
-
-
-def recipe(**options):
-    return kft.adamw(**{"learning_rate": 1e-2, "total_steps": 9, "warmup": 0} | options)
-
-
-# --- the three problems, from rows to predictions
+from kerasft._errors import DataError, SettingsError
 
 
 @pytest.mark.parametrize("paired", [False, True])
@@ -145,9 +107,6 @@ def test_predicting_nothing_gives_nothing_and_a_bare_text_is_refused(task):
         task.predict_text("a film")
 
 
-# --- labels of rows
-
-
 def test_rows_with_other_labels_than_the_task_are_refused(task):
     valid = kft.from_lists(TEXTS[:3], ["good", "awful", "goood"])
     with pytest.raises(DataError, match="(?s)2 labels.*'awful'.*'goood'"):
@@ -166,15 +125,6 @@ def test_more_numbers_than_the_task_predicts_are_refused(folder):
         made(folder, "regression").dataset(rows)
 
 
-# --- loss and metrics
-
-
-def torch_loss(task, rows, **options):
-    logits = torch.tensor(task.predict_rows(rows))
-    labels = torch.tensor(rows.label_array(task.labels)).long()
-    return torch.nn.functional.cross_entropy(logits, labels, **options).item()
-
-
 @pytest.mark.parametrize(
     "options, theirs",
     [
@@ -187,7 +137,7 @@ def torch_loss(task, rows, **options):
     ],
 )
 def test_the_loss_equals_torch(task, options, theirs):
-    rows = rows_for("single_label")
+    rows = rows_for()
     task.compile(**options, **EAGER)
     told = task.evaluate(task.dataset(rows, 4), return_dict=True, verbose=0)
     expected = torch_loss(task, rows, **theirs)
@@ -229,7 +179,7 @@ def test_balanced_weights_can_be_given_as_they_are(task):
 def test_a_users_own_loss_and_metrics_are_used(task, loss):
     metric = keras.metrics.SparseTopKCategoricalAccuracy(2, name="top2")
     task.compile("sgd", loss, metrics=[metric], **EAGER)
-    data = task.dataset(rows_for("single_label"), 11, training=True)
+    data = task.dataset(rows_for(), 11, training=True)
     history = task.fit(data, verbose=0).history
     assert set(history) == {"loss", "top2"}
     assert isinstance(task.optimizer, keras.optimizers.SGD)
@@ -254,7 +204,7 @@ def test_a_keras_loss_with_row_weights_equals_the_tasks_own(folder, problem):
 
 
 def test_weights_of_rows_count_in_loss_and_metrics(task):
-    rows = rows_for("single_label")
+    rows = rows_for()
     right = task.predict_rows(rows).argmax(1) == rows.label_array(LABELS)
     assert right.any() and not right.all()
     task.compile(**EAGER)
@@ -263,268 +213,3 @@ def test_weights_of_rows_count_in_loss_and_metrics(task):
     assert told["accuracy"] == 1
     kept = rows.select(np.flatnonzero(right))
     assert told["loss"] == pytest.approx(torch_loss(task, kept), rel=1e-5)
-
-
-# --- fit
-
-
-class Rates(keras.callbacks.Callback):
-    """The learning rate of each step."""
-
-    def __init__(self):
-        super().__init__()
-        self.rates = []
-
-    def on_train_batch_begin(self, batch, logs=None):
-        self.rates.append(float(self.model.optimizer.learning_rate))
-
-
-def test_the_schedule_is_filled_in_and_a_second_fit_starts_anew(task):
-    task.compile(kft.adamw(1e-3, warmup=0), **EAGER)
-    data = task.dataset(rows_for("single_label"), 11, training=True)
-    for fit in (1, 2):
-        note = Rates()
-        task.fit(data, epochs=2, callbacks=[note], verbose=0)
-        assert note.rates == pytest.approx([1e-3, 7.5e-4, 5e-4, 2.5e-4])
-        assert float(task.optimizer.learning_rate) == 0
-        assert int(task.optimizer.iterations) == 4 * fit
-
-
-def test_a_schedule_over_data_without_a_length_is_refused(task):
-    task.compile()
-    data = task.dataset(rows_for("single_label"), 11, training=True).repeat()
-    with pytest.raises(SettingsError, match="steps_per_epoch"):
-        task.fit(data)
-
-
-def test_plain_keras_callbacks_work(task, tmp_path):
-    path = str(tmp_path / "best.weights.h5")
-    task.compile(recipe(learning_rate=0.3), **EAGER)
-    data = task.dataset(rows_for("single_label"), 21, training=True)
-    valid = task.dataset(rows_for("single_label"), 21)
-    callbacks = [
-        keras.callbacks.EarlyStopping("val_loss", 0, 1, restore_best_weights=True),
-        keras.callbacks.ModelCheckpoint(
-            path, "val_loss", save_best_only=True, save_weights_only=True
-        ),
-    ]
-    options = {"validation_data": valid, "epochs": 9, "callbacks": callbacks}
-    history = task.fit(data, verbose=0, **options).history
-    best = min(history["val_loss"])
-    assert history["val_loss"][-1] > best
-    for restore in (lambda: None, lambda: task.load_weights(path)):
-        restore()
-        told = task.evaluate(valid, return_dict=True, verbose=0)
-        assert told["loss"] == pytest.approx(best, rel=1e-5)
-
-
-def test_arrays_train_as_batches_of_rows_do(folder):
-    ends = []
-    for as_arrays in (True, False):
-        task = made(folder)
-        task.compile(recipe(), **EAGER)
-        data = task.dataset(rows_for("single_label"), batch_size=21)
-        if as_arrays:
-            ((inputs, labels),) = data
-            arrays = {name: value.numpy() for name, value in inputs.items()}
-            task.fit(arrays, labels.numpy(), batch_size=21, shuffle=False, verbose=0)
-        else:
-            task.fit(data, verbose=0)
-        ends.append(weights_of(task))
-    for one, other in zip(*(end.values() for end in ends), strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-def test_the_same_seed_gives_the_same_bits(folder):
-    ends = []
-    for _ in range(2):
-        task = made(folder)
-        task.compile(recipe(), **EAGER)
-        data = task.dataset(rows_for("single_label"), 6, training=True, seed=3)
-        losses = task.fit(data, epochs=2, verbose=0).history["loss"]
-        ends.append((losses, *(value.tobytes() for value in weights_of(task).values())))
-    assert ends[0] == ends[1]
-
-
-@pytest.mark.parametrize(
-    "options", [{"jit_compile": True}, {"steps_per_execution": 2}], ids=str
-)
-def test_keras_options_of_compile_change_nothing(folder, options):
-    still = {"problem": "single_label", "labels": LABELS}
-    ends = []
-    for choice in (EAGER, options):
-        task = made(folder, **still)
-        for layer in task._flatten_layers():
-            if isinstance(layer, keras.layers.Dropout):
-                layer.rate = 0.0
-        task.compile(keras.optimizers.SGD(0.1), **choice)
-        task.fit(task.dataset(rows_for("single_label"), 6), verbose=0)
-        ends.append(weights_of(task))
-    for path, one in ends[0].items():
-        if "seed" not in path:
-            np.testing.assert_allclose(ends[1][path], one, atol=1e-5)
-
-
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_precision_trains_close_to_full_precision(folder, precision):
-    losses = []
-    for kind in ("float32", precision):
-        task = made(folder, precision=kind)
-        task.compile(recipe(learning_rate=1e-3), **EAGER)
-        data = task.dataset(rows_for("single_label"), 11, training=True)
-        losses += task.fit(data, verbose=0).history["loss"]
-    assert losses[1] == pytest.approx(losses[0], abs=0.05)
-    assert {weight.dtype for weight in task.trainable_weights} == {"float32"}
-    assert task.backbone.compute_dtype == precision.removeprefix("mixed_")
-    assert task.predict_rows(rows_for("single_label")).dtype == "float32"
-    scaled = isinstance(task.optimizer, keras.optimizers.LossScaleOptimizer)
-    assert scaled == (precision == "mixed_float16")
-    assert keras.config.dtype_policy().name == "float32"
-
-
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        ({"class_weight": {0: 1.0}}, "by label name"),
-        ({"validation_split": 0.1}, "split the rows"),
-    ],
-)
-def test_what_the_exact_step_cannot_honour_is_refused_by_fit(task, options, message):
-    task.compile()
-    with pytest.raises(SettingsError, match=message):
-        task.fit(task.dataset(rows_for("single_label")), **options)
-
-
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        ({"loss_weights": [2.0]}, "one output"),
-        ({"weighted_metrics": ["mse"]}, "rows' weights"),
-        ({"micro_batches": 0}, "at least 1"),
-        ({"loss": ["mse", "mse"]}, "give one loss"),
-    ],
-)
-def test_what_the_exact_step_cannot_honour_is_refused_by_compile(
-    task, options, message
-):
-    with pytest.raises(SettingsError, match=message):
-        task.compile(**options)
-
-
-# --- checkpoints
-
-
-def test_transformers_loads_what_is_saved(folder, problem, tmp_path):
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-    task = made(folder, problem)
-    task.save_pretrained(tmp_path / "saved")
-    theirs = AutoModelForSequenceClassification.from_pretrained(tmp_path / "saved")
-    names = dict(enumerate(LABELS if problem != "regression" else ["value"]))
-    assert theirs.config.id2label == names
-    assert theirs.config.label2id == {name: i for i, name in names.items()}
-    assert theirs.config.problem_type.startswith(problem)
-    inputs = AutoTokenizer.from_pretrained(tmp_path / "saved")(
-        TEXTS, padding=True, return_tensors="np"
-    )
-    expected = run_torch(theirs.eval(), {**inputs}).logits
-    found = task.predict_rows(kft.from_lists(TEXTS))
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-
-
-@pytest.fixture(scope="module")
-def finetuned(folder, tmp_path_factory):
-    """A folder with a head for LABELS, and what its model predicts."""
-    task = made(folder)
-    place = tmp_path_factory.mktemp("finetuned")
-    task.save_pretrained(place)
-    return place, task.predict_rows(kft.from_lists(TEXTS))
-
-
-def test_a_head_is_loaded_with_its_labels_and_problem(finetuned, folder, tmp_path):
-    place, logits = finetuned
-    task = kft.TextClassifier.from_pretrained(place)
-    assert (task.labels, task.problem, task.fresh_weights) == (
-        LABELS,
-        "single_label",
-        (),
-    )
-    np.testing.assert_array_equal(task.predict_rows(kft.from_lists(TEXTS)), logits)
-    made(folder, "multi_label").save_pretrained(tmp_path)
-    assert kft.TextClassifier.from_pretrained(tmp_path).problem == "multi_label"
-
-
-def test_a_head_of_the_same_labels_keeps_their_order(finetuned):
-    task = kft.TextClassifier.from_pretrained(finetuned[0], labels=LABELS[::-1])
-    assert task.labels == LABELS
-    rows = kft.from_lists(["a", "b", "c"], ["meh", "bad", "good"])
-    assert task.label_array(rows).tolist() == [2, 0, 1]
-
-
-def test_a_head_of_other_labels_is_refused_by_both_names(finetuned):
-    message = "for the labels bad, good, meh, but asked for are yes, no.*new_head=True"
-    with pytest.raises(CheckpointError, match=message):
-        kft.TextClassifier.from_pretrained(finetuned[0], labels=("yes", "no"))
-
-
-def test_a_new_head_is_fresh_in_its_last_layer_alone(finetuned):
-    keras.utils.set_random_seed(7)
-    task = kft.TextClassifier.from_pretrained(
-        finetuned[0], labels=("yes", "no"), new_head=True
-    )
-    assert task.labels == ("yes", "no")
-    assert {path.split("/")[0] for path in task.fresh_weights} == {"logits"}
-    assert task.predict_rows(kft.from_lists(TEXTS)).shape == (21, 2)
-
-
-def test_nameless_labels_of_a_checkpoint_are_replaced(folder, tmp_path):
-    made(folder, labels=[f"LABEL_{i}" for i in range(3)]).save_pretrained(tmp_path)
-    task = kft.TextClassifier.from_pretrained(tmp_path, labels=LABELS)
-    assert task.labels == LABELS and task.fresh_weights == ()
-    with pytest.raises(CheckpointError, match="LABEL_0, LABEL_1, LABEL_2, but asked"):
-        kft.TextClassifier.from_pretrained(tmp_path, labels=("yes", "no"))
-
-
-def test_the_weights_of_a_head_can_be_read(task):
-    shapes = {
-        path.split("/", 1)[-1]: weight.shape
-        for path, weight in ((w.path, w) for w in task.head.weights)
-        if "seed" not in path
-    }
-    assert {name: tuple(shape) for name, shape in shapes.items()} == {
-        "pooler/kernel": (32, 32),
-        "pooler/bias": (32,),
-        "logits/kernel": (32, 3),
-        "logits/bias": (3,),
-    }
-
-
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        ({"labels": None}, "names no labels"),
-        ({"labels": ["good"]}, "two or more"),
-        ({"labels": ["good", "good"]}, "two or more different"),
-        ({"problem": "tagging"}, "known: single_label, multi_label, regression"),
-        ({"precision": "float16"}, "known: float32, mixed_bfloat16"),
-    ],
-)
-def test_settings_outside_what_they_may_be_are_refused(folder, options, message):
-    options = {"labels": LABELS} | options
-    with pytest.raises(SettingsError, match=message):
-        kft.TextClassifier.from_pretrained(folder, **options)
-
-
-def test_longer_texts_are_cut_to_max_length(folder):
-    task = made(folder, max_length=8)
-    data = task.dataset(kft.from_lists(["good " * 50, "bad"]))
-    assert next(iter(data))["input_ids"].shape == (2, 8)
-    assert data.batches.examples.truncated == 1
-    with pytest.raises(CheckpointError, match="5 to 40 tokens"):
-        made(folder, max_length=41)
-
-
-def test_a_tokenizer_larger_than_the_model_is_refused(tmp_path):
-    save_tiny_bert(tmp_path, num_layers=1, vocab_size=60)
-    with pytest.raises(CheckpointError, match=r"has \d+ ids but the model only 60"):
-        made(tmp_path)
