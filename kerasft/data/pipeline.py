@@ -16,7 +16,14 @@ import tensorflow as tf
 from kerasft.data.batching import BatchPlan
 from kerasft.data.encoding import Examples
 
+COMPILED_SHAPES, UNCOMPILED_SHAPES = 16, 64  # padded lengths, with XLA and without
 RELEASED_EVERY = 8  # batches; it takes as long as making half of one
+
+
+def on_cpu_alone() -> bool:
+    """Whether TensorFlow has no accelerator, so that Keras does not use XLA."""
+    devices = tf.config.list_logical_devices()
+    return all(device.device_type == "CPU" for device in devices)
 
 
 @dataclass

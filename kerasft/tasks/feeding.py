@@ -2,6 +2,7 @@
 
 import abc
 
+import keras
 import numpy as np
 
 from kerasft._errors import DataError, SettingsError
@@ -33,7 +34,7 @@ class Feeding(abc.ABC):
         seed=0,
         group_by_length=None,
         tokens_per_batch=None,
-        max_shapes=16,
+        max_shapes=None,
         weights=None,
     ):
         """Tokenised batches of rows, as a `tf.data.Dataset` of (inputs, labels).
@@ -48,7 +49,9 @@ class Feeding(abc.ABC):
             seed: of the shuffling.
             group_by_length: batches of like length; None: as `training`.
             tokens_per_batch: the most tokens of a batch, padding included.
-            max_shapes: how many padded lengths there may be.
+            max_shapes: how many padded lengths there may be. None: 16, for XLA compiles
+                the step for each; on a CPU, which runs it uncompiled, 64. The batches
+                of a seed depend on it.
             weights: (rows,) weight of each row in loss and metrics.
 
         Raises:
@@ -71,7 +74,7 @@ class Feeding(abc.ABC):
             group_by_length=training if group_by_length is None else group_by_length,
             seed=seed,
             tokens_per_batch=tokens_per_batch,
-            max_shapes=max_shapes,
+            max_shapes=_usual_shapes() if max_shapes is None else max_shapes,
         )
         if weights is not None:
             weights = _row_weights(weights, len(rows))
@@ -87,7 +90,12 @@ class Feeding(abc.ABC):
         from kerasft.data.pipeline import Batches
 
         examples = encode_rows(rows, self.tokenizer)
-        plan = BatchPlan(examples.lengths, batch_size, group_by_length=True)
+        plan = BatchPlan(
+            examples.lengths,
+            batch_size,
+            group_by_length=True,
+            max_shapes=_usual_shapes(),
+        )
         batches = Batches(examples, plan, pad_id=self.tokenizer.pad_id)
         logits = self.predict(batches.dataset(), verbose=0)
         order, _ = plan.order(0)
@@ -114,6 +122,14 @@ class Feeding(abc.ABC):
             first, second = zip(*texts, strict=True)
             rows = from_lists(list(first), text_pairs=list(second))
         return self.described(self.predict_rows(rows, batch_size))
+
+
+def _usual_shapes():
+    """How many padded lengths are worth having on this machine."""
+    from kerasft.data.pipeline import COMPILED_SHAPES, UNCOMPILED_SHAPES, on_cpu_alone
+
+    uncompiled = keras.backend.backend() == "tensorflow" and on_cpu_alone()
+    return UNCOMPILED_SHAPES if uncompiled else COMPILED_SHAPES
 
 
 def _row_weights(weights, rows):

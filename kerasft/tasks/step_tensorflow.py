@@ -39,6 +39,16 @@ class TrainStep:
         self.optimizer.apply(gradients, self.trainable_variables)
         return self._measure(x, y, logits, sample_weight, loss_sum, total)
 
+    def build_optimizer(self):
+        """Make the optimizer's variables before the step is traced.
+
+        A function that makes variables is traced twice: half of the time to the first
+        step of a fit.
+        """
+        if not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+
     def test_step(self, data):
         """Loss and metrics of one batch."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)

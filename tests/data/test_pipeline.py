@@ -201,3 +201,15 @@ def test_rows_to_train_on_need_labels(task):
 def test_weights_that_do_not_fit_the_rows_are_refused(task, weights):
     with pytest.raises(DataError, match="one weight of at least 0"):
         task.dataset(tiny_rows(2), weights=weights)
+
+
+def test_lengths_are_as_fine_as_the_machine_allows(monkeypatch):
+    from types import SimpleNamespace
+
+    from kerasft.data import pipeline
+
+    assert pipeline.on_cpu_alone() == (not tf.config.list_logical_devices("GPU"))
+    kinds = ["CPU", "GPU"]
+    found = [SimpleNamespace(device_type=kind) for kind in kinds]
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda: found)
+    assert not pipeline.on_cpu_alone()

@@ -159,3 +159,14 @@ def test_what_the_exact_step_cannot_honour_is_refused_by_compile(
 ):
     with pytest.raises(SettingsError, match=message):
         task.compile(**options)
+
+
+def test_the_step_is_traced_once(folder):
+    task = made(folder)
+    task.compile(recipe())
+    traced = []
+    task.item_loss.call = lambda *both, call=task.item_loss.call: (
+        traced.append(1) or call(*both)
+    )
+    task.fit(task.dataset(rows_for("single_label"), 11, training=True), verbose=0)
+    assert len(traced) == 1
