@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from tiny_encoders import load_classifier
 from transformers import (
     AutoModel,
     AutoModelForSequenceClassification,
@@ -96,6 +97,12 @@ def test_torch_gives_our_saved_classifier_its_logits(minilm, texts, tmp_path):
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "ours")
     expected = torch_logits(model, tokenizer, texts)
     assert_allclose(task.predict_rows(kft.from_lists(texts)), expected, **EXACT)
+
+
+def test_its_pooler_goes_to_a_classifier_and_nothing_is_left_unread(minilm):
+    _, _, report = load_classifier(minilm, 4)
+    assert set(report.fresh) == {"logits/kernel", "logits/bias"}
+    assert set(report.ignored) <= {"embeddings.position_ids"}
 
 
 def test_gradients_of_one_step_equal_torch(pair, texts):
