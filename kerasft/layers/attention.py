@@ -40,6 +40,14 @@ def attention_bias(attention_mask=None, sequence_ids=None):
     return ops.where(visible, 0.0, HIDDEN)
 
 
+def first_tokens(tokens, count):
+    """The first `count` tokens of (batch, length, width); None: all of them.
+
+    A slice that takes everything is not free: its gradient is a copy.
+    """
+    return tokens if count is None else tokens[:, :count]
+
+
 class SelfAttention(keras.layers.Layer):
     """Each token becomes a weighted mean of the tokens it may see.
 
@@ -80,7 +88,7 @@ class SelfAttention(keras.layers.Layer):
             training: whether to drop.
             readers: the first so many tokens alone look; None: all of them.
         """
-        looking = tokens[:, :readers]
+        looking = first_tokens(tokens, readers)
         queries = self._heads(self.q_proj(looking), (0, 2, 1, 3))
         keys = self._heads(self.k_proj(tokens), (0, 2, 3, 1))
         values = self._heads(self.v_proj(tokens), (0, 2, 1, 3))
@@ -88,7 +96,9 @@ class SelfAttention(keras.layers.Layer):
         scores = ops.matmul(queries * scale, keys)  # (batch, heads, readers, length)
         scores = ops.cast(scores, "float32")
         if bias is not None:
-            scores = scores + ops.cast(bias[:, :, :readers], "float32")
+            if readers is not None:
+                bias = bias[:, :, :readers]
+            scores = scores + ops.cast(bias, "float32")
         weights = ops.cast(ops.softmax(scores), self.compute_dtype)
         weights = self.attention_dropout(weights, training=training)
         mixed = ops.transpose(ops.matmul(weights, values), (0, 2, 1, 3))

@@ -5,6 +5,9 @@ Source: Vaswani et al. 2017, section 3.1 (arXiv:1706.03762).
 
 import keras
 
+from kerasft.layers.attention import first_tokens
+from kerasft.layers.norm import LayerNorm
+
 
 class Block(keras.layers.Layer):
     """Attention, then an MLP; each is added to its input, and the sum normalised.
@@ -20,13 +23,9 @@ class Block(keras.layers.Layer):
     def __init__(self, attention, mlp, epsilon, **kwargs):
         super().__init__(**kwargs)
         self.attention = attention
-        self.attention_norm = keras.layers.LayerNormalization(
-            epsilon=epsilon, name="attention_norm"
-        )
+        self.attention_norm = LayerNorm(epsilon=epsilon, name="attention_norm")
         self.mlp = mlp
-        self.mlp_norm = keras.layers.LayerNormalization(
-            epsilon=epsilon, name="mlp_norm"
-        )
+        self.mlp_norm = LayerNorm(epsilon=epsilon, name="mlp_norm")
 
     def build(self, shape):
         """Build the four parts for inputs of `shape`."""
@@ -45,5 +44,5 @@ class Block(keras.layers.Layer):
             readers: only the first so many tokens are worked out; None: all.
         """
         attended = self.attention(tokens, bias=bias, training=training, readers=readers)
-        tokens = self.attention_norm(tokens[:, :readers] + attended)
+        tokens = self.attention_norm(first_tokens(tokens, readers) + attended)
         return self.mlp_norm(tokens + self.mlp(tokens, training=training))

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from kerasft.layers.dropout import Dropout
+from kerasft.layers.norm import LayerNorm
 
 
 def positions_in_row(input_ids):
@@ -61,9 +62,7 @@ class TokenEmbedding(keras.layers.Layer):
         self.segment_embedding = (
             table(segments, "segment_embedding") if segments else None
         )
-        self.embedding_norm = keras.layers.LayerNormalization(
-            epsilon=epsilon, name="embedding_norm"
-        )
+        self.embedding_norm = LayerNorm(epsilon=epsilon, name="embedding_norm")
         self.dropout = Dropout(dropout, name="dropout")
         self.embedding_proj = (
             keras.layers.Dense(

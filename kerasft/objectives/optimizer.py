@@ -11,6 +11,7 @@ Source: Loshchilov & Hutter 2019 (arXiv:1711.05101), algorithm 2; layer-wise rat
 in Clark et al. 2020 (ELECTRA, arXiv:2003.10555), appendix B.
 """
 
+import math
 import re
 
 import keras
@@ -106,23 +107,24 @@ class AdamW(keras.optimizers.Optimizer):
             0.0 if v.path.rsplit("/", 1)[-1] in UNDECAYED else self.decay
             for v in variables
         ]
+        self._shrink, self._move = _passes()
 
     def update_step(self, gradient, variable, learning_rate):
         """Move one weight."""
         i = self._get_variable_index(variable)
         step = ops.cast(self.iterations + 1, "float32")
+        rate = ops.cast(learning_rate, "float32") * self._rates[i]
+        if self._decays[i]:
+            self._shrink(variable, 1 - rate * self._decays[i])
         numbers = {
-            "rate": ops.cast(learning_rate, "float32") * self._rates[i],
-            "decay": self._decays[i],
+            "rate": rate,
             "beta_1": self.beta_1,
             "beta_2": self.beta_2,
-            "power_1": ops.power(self.beta_1, step),
-            "power_2": ops.power(self.beta_2, step),
+            "correction_1": _correction(self.beta_1, step),
+            "correction_2": _correction(self.beta_2, step),
             "epsilon": self.epsilon,
         }
-        _kernels()["move"](
-            variable, self._means[i], self._squares[i], gradient, numbers
-        )
+        self._move(variable, self._means[i], self._squares[i], gradient, numbers)
 
     def _clip_gradients(self, gradients):
         """Scale all gradients alike so that their common norm is at most clip_norm."""
@@ -181,17 +183,25 @@ def layer_rates(paths, layer_decay):
     return [layer_decay ** height(*pair) for pair in zip(paths, found, strict=True)]
 
 
+def shrink(variable, factor):
+    """The decay of one weight, in Keras operations."""
+    variable.assign(variable * ops.cast(factor, variable.dtype))
+
+
 def move(variable, mean, square, gradient, numbers):
-    """One AdamW step on one weight, in Keras operations."""
+    """One Adam step on one weight, in Keras operations.
+
+    Apart from the decay, for a compiler that joins the two rounds once where torch
+    rounds twice.
+    """
     n = numbers
     dtype = mean.dtype
     gradient = ops.cast(gradient, dtype)
     mean.assign(mean * n["beta_1"] + gradient * (1 - n["beta_1"]))
     square.assign(square * n["beta_2"] + ops.square(gradient) * (1 - n["beta_2"]))
-    root = ops.sqrt(square / (1 - n["power_2"])) + n["epsilon"]
-    change = n["rate"] / (1 - n["power_1"]) * mean / root
-    kept = variable * (1 - n["rate"] * n["decay"])
-    variable.assign(ops.cast(kept - change, variable.dtype))
+    root = ops.sqrt(square / n["correction_2"]) + n["epsilon"]
+    change = n["rate"] / n["correction_1"] * mean / root
+    variable.assign(ops.cast(variable - change, variable.dtype))
 
 
 def square_sum(gradient):
@@ -199,19 +209,31 @@ def square_sum(gradient):
     return ops.sum(ops.square(ops.cast(gradient, "float32")))
 
 
-def _kernels():
-    """The two loops over all weights, in the backend's fastest form."""
+def _correction(beta, step):
+    """1 - beta^step, float32; the plain formula loses half of the digits at step 1."""
+    return -ops.expm1(step * math.log(beta))
+
+
+def _passes():
+    """`shrink` and `move`, in the backend's fastest form."""
     if keras.backend.backend() != "tensorflow":
-        return {"move": move, "square_sum": square_sum}
+        return shrink, move
     from kerasft.objectives import adam_tensorflow
 
-    return {"move": adam_tensorflow.move, "square_sum": adam_tensorflow.square_sum}
+    return (
+        adam_tensorflow.quickest(shrink, adam_tensorflow.shrink),
+        adam_tensorflow.quickest(move, adam_tensorflow.move),
+    )
 
 
 def _square_sum(gradient):
     # The values of a sparse gradient: its repeated rows are merged by the train step.
     values = gradient.values if _is_sparse(gradient) else gradient
-    return _kernels()["square_sum"](values)
+    if keras.backend.backend() != "tensorflow":
+        return square_sum(values)
+    from kerasft.objectives import adam_tensorflow
+
+    return adam_tensorflow.square_sum(values)
 
 
 def _scaled(gradient, scale):

@@ -36,9 +36,6 @@ else:
                     "gradient_accumulation_steps instead."
                 )
 
-        def build_optimizer(self):
-            """Nothing to do: Keras builds it before it compiles the step."""
-
     def batches_of(data):
         """The `Batches` behind a dataset of ours, or None."""
         return vars(data).get("batches") if type(data).__name__ != "dict" else None

@@ -31,16 +31,14 @@ class TrainStep:
         context = tf.distribute.get_replica_context()
         several = context.num_replicas_in_sync > 1
         divisor = context.all_reduce("SUM", total) if several else total
-        if not self.optimizer.built:
-            self.optimizer.build(self.trainable_variables)
         loss_sum, logits, gradients = self._all_parts(x, y, weights, divisor)
         if several:
             gradients = self._sum_over_replicas(context, gradients)
         self.optimizer.apply(gradients, self.trainable_variables)
         return self._measure(x, y, logits, sample_weight, loss_sum, total)
 
-    def build_optimizer(self):
-        """Make the optimizer's variables before the step is traced.
+    def make_train_function(self, force=False):
+        """As Keras', with the optimizer's variables made before the step is traced.
 
         A function that makes variables is traced twice: half of the time to the first
         step of a fit.
@@ -48,6 +46,7 @@ class TrainStep:
         if not self.optimizer.built:
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
+        return super().make_train_function(force)
 
     def test_step(self, data):
         """Loss and metrics of one batch."""

@@ -159,7 +159,6 @@ class Task(TrainStep, Feeding, keras.Model):
         if batches is not None:
             follow = _EpochOrder(batches)
             options["callbacks"] = [follow, *(options.get("callbacks") or ())]
-        self.build_optimizer()
         if "validation_data" in options:
             options["validation_data"] = self._prepared(options["validation_data"])
         return super().fit(self._prepared(x), y, **options)

@@ -1,0 +1,50 @@
+"""Layer normalisation with its gradient written out.
+
+Keras' own layer computes the same numbers; its gradient, put together operation by
+operation, goes over the activations about twice as often.
+
+Source: Ba, Kiros & Hinton 2016, "Layer Normalization" (arXiv:1607.06450), section 3.
+"""
+
+import keras
+from keras import ops
+
+
+class LayerNorm(keras.layers.LayerNormalization):
+    """Shift and scale each token's features to mean 0 and variance 1, then learn both.
+
+    Input and output: (..., width). Computed in float32 under half precision.
+    """
+
+    def call(self, inputs):
+        """Normalise the last axis."""
+        weights = (ops.cast(w, "float32") for w in (self.gamma, self.beta))
+        outputs = _normalised(self.epsilon)(ops.cast(inputs, "float32"), *weights)
+        return ops.cast(outputs, self.compute_dtype)
+
+
+def _normalised(epsilon):
+    """The formula as a function of inputs, gamma and beta."""
+
+    @ops.custom_gradient
+    def normalise(x, gamma, beta):
+        centred = x - ops.mean(x, -1, keepdims=True)
+        variance = ops.mean(ops.square(centred), -1, keepdims=True)
+        scale = ops.rsqrt(variance + epsilon)
+        unit = centred * scale
+
+        def gradient(*args, upstream=None):
+            upstream = args[0] if upstream is None else upstream
+            of_unit = upstream * gamma
+            mean = ops.mean(of_unit, -1, keepdims=True)
+            slope = ops.mean(of_unit * unit, -1, keepdims=True)
+            rows = tuple(range(len(x.shape) - 1))
+            return (
+                (of_unit - mean - unit * slope) * scale,
+                ops.sum(upstream * unit, rows),
+                ops.sum(upstream, rows),
+            )
+
+        return unit * gamma + beta, gradient
+
+    return normalise
