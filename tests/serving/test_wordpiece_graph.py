@@ -189,29 +189,6 @@ def test_an_empty_batch_has_no_rows(minilm_graph):
     assert all(tensor.shape[0] == 0 for tensor in batch.values())
 
 
-def test_it_maps_over_a_dataset(minilm_graph, minilm_reference):
-    texts = list(adversarial_texts(320, 5))
-    dataset = tf.data.Dataset.from_tensor_slices(texts).batch(32).map(minilm_graph)
-    for start, batch in zip(range(0, 320, 32), dataset, strict=True):
-        expected = minilm_reference.encode_batch(texts[start : start + 32])
-        np.testing.assert_array_equal(
-            batch["input_ids"], [encoding.ids for encoding in expected]
-        )
-
-
-def test_it_gives_the_same_ids_after_saving_and_loading(tmp_path, minilm_graph):
-    module = tf.Module()
-    module.graph = minilm_graph
-    module.tokenize = tf.function(
-        lambda text: minilm_graph(text), [tf.TensorSpec([None], tf.string)]
-    )
-    tf.saved_model.save(module, str(tmp_path))
-    texts = tf.constant(fuzzed(minilm_graph, 2000, seed=6))
-    loaded = tf.saved_model.load(str(tmp_path)).tokenize(texts)
-    for name, tensor in minilm_graph(texts).items():
-        np.testing.assert_array_equal(loaded[name], tensor)
-
-
 def test_all_that_cannot_be_done_exactly_is_named_at_once(minilm):
     tokenizer = tokenizers.Tokenizer.from_str(tokenizer_json(minilm))
     tokenizer.normalizer = normalizers.NFKC()
