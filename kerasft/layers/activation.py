@@ -12,9 +12,10 @@ import math
 from keras import ops
 
 from kerasft._registry import Registry
+from kerasft.layers.gradient import with_gradient
 
 
-@ops.custom_gradient
+@with_gradient
 def gelu(x):
     """Exact GELU, x · Φ(x) through erf.
 

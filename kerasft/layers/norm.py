@@ -9,6 +9,8 @@ Source: Ba, Kiros & Hinton 2016, "Layer Normalization" (arXiv:1607.06450), secti
 import keras
 from keras import ops
 
+from kerasft.layers.gradient import with_gradient
+
 
 class LayerNorm(keras.layers.LayerNormalization):
     """Shift and scale each token's features to mean 0 and variance 1, then learn both.
@@ -26,7 +28,7 @@ class LayerNorm(keras.layers.LayerNormalization):
 def _normalised(epsilon):
     """The formula as a function of inputs, gamma and beta."""
 
-    @ops.custom_gradient
+    @with_gradient
     def normalise(x, gamma, beta):
         centred = x - ops.mean(x, -1, keepdims=True)
         variance = ops.mean(ops.square(centred), -1, keepdims=True)

@@ -23,6 +23,7 @@ import tensorflow as tf
 
 from kerasft._errors import SettingsError
 from kerasft.checkpoints.folders import atomic_folder
+from kerasft.layers.gradient import without_gradients
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 PROBLEMS = ("single_label", "multi_label", "regression")
@@ -165,7 +166,8 @@ def _assert_below(size, tensor, name):
 
 
 def _logits(model, inputs):
-    return tf.cast(model(inputs, training=False), tf.float32)
+    with without_gradients():
+        return tf.cast(model(inputs, training=False), tf.float32)
 
 
 def _probabilities(logits, face):

@@ -22,7 +22,7 @@ from kerasft.training.summaries import Summaries, markdown_table
 SETTINGS = (
     "learning_rate",
     "warmup",
-    "decay",
+    "schedule",
     "weight_decay",
     "clip_norm",
     "layer_decay",
@@ -179,6 +179,7 @@ def known_settings(task, epochs: int) -> dict:
     if isinstance(rate, Mapping):  # A schedule.
         config |= rate["config"]
         config["learning_rate"] = config.get("peak")
+        config["schedule"] = config.get("decay")  # As `adamw` calls it.
     told = {name: config.get(name) for name in SETTINGS}
     return settings | {name: told[name] for name in SETTINGS if told[name] is not None}
 

@@ -96,11 +96,15 @@ def served(exports):
         capture_output=True,
         text=True,
     )
-    return json.loads(done.stdout.splitlines()[-1])
+    return json.loads(done.stdout.splitlines()[-1]) | {"stderr": done.stderr}
 
 
 def test_the_saved_model_needs_no_kerasft(served):
     assert not {"kerasft", "tokenizers", "transformers"} & set(served["strangers"])
+
+
+def test_loading_warns_of_no_gradient_that_was_left_behind(served):
+    assert "custom gradient" not in served["stderr"]
 
 
 def test_labels_and_scores_are_those_of_predict_text(served, tasks):

@@ -174,7 +174,7 @@ def test_settings_and_last_values_are_there_for_the_hparams_tab(fitted):
         "batch_size": 8,
         "learning_rate": 1e-3,
         "warmup": 0.1,
-        "decay": "linear",
+        "schedule": "linear",
         "weight_decay": 0.01,
         "clip_norm": 1.0,
     }
