@@ -50,8 +50,8 @@ class Feeding(abc.ABC):
             group_by_length: batches of like length; None: as `training`.
             tokens_per_batch: the most tokens of a batch, padding included.
             max_shapes: how many padded lengths there may be. None: 16, for XLA compiles
-                the step for each; on a CPU, which runs it uncompiled, 64. The batches
-                of a seed depend on it.
+                the step for each; on a CPU, which runs it uncompiled, 64 (give 16 with
+                `compile(jit_compile=True)`). The batches of a seed depend on it.
             weights: (rows,) weight of each row in loss and metrics.
 
         Raises:

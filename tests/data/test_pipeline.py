@@ -1,5 +1,7 @@
 """Batches as tensors: what the reference's tokenizer pads, in a repeatable order."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -203,13 +205,8 @@ def test_weights_that_do_not_fit_the_rows_are_refused(task, weights):
         task.dataset(tiny_rows(2), weights=weights)
 
 
-def test_lengths_are_as_fine_as_the_machine_allows(monkeypatch):
-    from types import SimpleNamespace
-
-    from kerasft.data import pipeline
-
-    assert pipeline.on_cpu_alone() == (not tf.config.list_logical_devices("GPU"))
-    kinds = ["CPU", "GPU"]
+@pytest.mark.parametrize("kinds, lengths", [(["CPU"], 64), (["CPU", "GPU"], 16)])
+def test_lengths_are_as_fine_as_the_machine_allows(kinds, lengths, task, monkeypatch):
     found = [SimpleNamespace(device_type=kind) for kind in kinds]
-    monkeypatch.setattr(tf.config, "list_logical_devices", lambda: found)
-    assert not pipeline.on_cpu_alone()
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda *kind: found)
+    assert task.dataset(tiny_rows()).batches.plan.max_shapes == lengths
