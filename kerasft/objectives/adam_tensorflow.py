@@ -1,7 +1,7 @@
 """AdamW on TensorFlow, in as few passes over the memory as there can be.
 
 The only file of `objectives` that knows TensorFlow. On one device XLA makes one loop of
-each formula of `optimizer`. Under a strategy TensorFlow's own kernels compute the same.
+`optimizer.move`. Under a strategy TensorFlow's own kernels compute the same.
 The trap: after `ResourceScatterMul` on a variable every read of it is a copy.
 """
 
@@ -9,60 +9,53 @@ import keras
 import tensorflow as tf
 
 
-def quickest(formula, kernel):
-    """`formula` compiled where there is one device, `kernel` under a strategy.
+def mover(formula):
+    """`formula` compiled where there is one device, `move` under a strategy.
 
     One compiled function for each optimizer, for it holds on to the weights it saw.
 
     Args:
-        formula: `optimizer.shrink` or `optimizer.move`.
-        kernel: `shrink` or `move` of this file.
+        formula: `optimizer.move`.
     """
     compiled = tf.function(formula, jit_compile=True)
 
-    def chosen(variable, *arguments):
+    def chosen(variable, mean, square, gradient, numbers):
         if tf.distribute.has_strategy():
-            return kernel(variable, *arguments)
-        return compiled(_local(variable), *(_compilable(a) for a in arguments))
+            return move(variable, mean, square, gradient, numbers)
+        weights = (_local(one) for one in (variable, mean, square))
+        # Dense: XLA compiles for each shape, and the number of rows changes each step.
+        return compiled(*weights, tf.convert_to_tensor(gradient), numbers)
 
     return chosen
 
 
-def shrink(variable, factor):
-    """Multiply a weight by `factor`, row by row in place; `assign` would copy it."""
-    variable = _local(variable)
-    tf.raw_ops.ResourceScatterMul(
-        resource=variable.handle,
-        indices=tf.range(variable.shape[0]),
-        updates=tf.cast(factor, variable.dtype.base_dtype),
-    )
-
-
 def move(variable, mean, square, gradient, numbers):
-    """One Adam step on one weight.
+    """As `optimizer.move`; `gradient` may be `tf.IndexedSlices` of different rows.
 
-    The kernel adds its epsilon to the uncorrected root, so it is given
-    epsilon x sqrt(1 - beta_2^t).
-
-    Args:
-        variable: `tf.Variable`.
-        mean: `keras.Variable`, the gradients' mean.
-        square: `keras.Variable`, the squared gradients' mean.
-        gradient: a tensor, or `tf.IndexedSlices` without repeated rows.
-        numbers: rate, beta_1, beta_2, correction_1, correction_2, epsilon.
+    The kernel corrects the means from beta^t, of which float32 keeps too few digits. It
+    is told 0, and the corrections go into its rate and its epsilon.
     """
     n = numbers
     dtype = variable.dtype.base_dtype
+    variable = _local(variable)
+    root = tf.sqrt(n["correction_2"])
+    if n["kept"] is not None:
+        # Row by row in place: variable.assign(variable * ...) would make a copy.
+        tf.raw_ops.ResourceScatterMul(
+            resource=variable.handle,
+            indices=tf.range(variable.shape[0]),
+            updates=tf.cast(n["kept"], dtype),
+        )
     tf.raw_ops.ResourceApplyAdam(
-        var=_local(variable).handle,
+        var=variable.handle,
         m=_local(mean).handle,
         v=_local(square).handle,
-        beta1_power=tf.cast(1 - n["correction_1"], dtype),
-        beta2_power=tf.cast(1 - n["correction_2"], dtype),
-        lr=tf.cast(n["rate"], dtype),
+        beta1_power=tf.zeros((), dtype),
+        beta2_power=tf.zeros((), dtype),
+        lr=tf.cast(n["rate"] * root / n["correction_1"], dtype),
         beta1=tf.constant(n["beta_1"], dtype),
         beta2=tf.constant(n["beta_2"], dtype),
-        epsilon=tf.cast(n["epsilon"] * tf.sqrt(n["correction_2"]), dtype),
+        epsilon=tf.cast(n["epsilon"] * root, dtype),
         grad=tf.cast(tf.convert_to_tensor(gradient), dtype),
     )
 
@@ -72,15 +65,8 @@ def square_sum(gradient):
     return 2 * tf.nn.l2_loss(tf.cast(gradient, tf.float32))
 
 
-def _compilable(argument):
-    """Weights as `tf.Variable`; gradients dense, for XLA compiles for each shape."""
-    if isinstance(argument, tf.IndexedSlices):
-        return tf.convert_to_tensor(argument)
-    return _local(argument)
-
-
 def _local(variable):
-    """The `tf.Variable` of this device; what is no variable as it is."""
+    """The `tf.Variable` of this device."""
     if isinstance(variable, keras.Variable):
         variable = variable.value
     if isinstance(variable, tf.distribute.DistributedValues):

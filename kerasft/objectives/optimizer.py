@@ -21,6 +21,7 @@ from kerasft._errors import SettingsError
 from kerasft.objectives.schedule import WarmupSchedule
 
 UNDECAYED = ("bias", "gamma", "beta")
+LOWEST = -3e38  # Below every weight, within float32 and bfloat16.
 
 
 def adamw(
@@ -107,17 +108,16 @@ class AdamW(keras.optimizers.Optimizer):
             0.0 if v.path.rsplit("/", 1)[-1] in UNDECAYED else self.decay
             for v in variables
         ]
-        self._shrink, self._move = _passes()
+        self._move = _mover()
 
     def update_step(self, gradient, variable, learning_rate):
         """Move one weight."""
         i = self._get_variable_index(variable)
         step = ops.cast(self.iterations + 1, "float32")
         rate = ops.cast(learning_rate, "float32") * self._rates[i]
-        if self._decays[i]:
-            self._shrink(variable, 1 - rate * self._decays[i])
         numbers = {
             "rate": rate,
+            "kept": 1 - rate * self._decays[i] if self._decays[i] else None,
             "beta_1": self.beta_1,
             "beta_2": self.beta_2,
             "correction_1": _correction(self.beta_1, step),
@@ -183,16 +183,16 @@ def layer_rates(paths, layer_decay):
     return [layer_decay ** height(*pair) for pair in zip(paths, found, strict=True)]
 
 
-def shrink(variable, factor):
-    """The decay of one weight, in Keras operations."""
-    variable.assign(variable * ops.cast(factor, variable.dtype))
-
-
 def move(variable, mean, square, gradient, numbers):
-    """One Adam step on one weight, in Keras operations.
+    """One AdamW step on one weight, in Keras operations.
 
-    Apart from the decay, for a compiler that joins the two rounds once where torch
-    rounds twice.
+    Args:
+        variable: the weight.
+        mean: the gradients' mean.
+        square: the squared gradients' mean.
+        gradient: of the variable's shape.
+        numbers: rate, kept (share of the weight that decay leaves; None: all of it),
+            beta_1, beta_2, correction_1, correction_2, epsilon.
     """
     n = numbers
     dtype = mean.dtype
@@ -201,7 +201,12 @@ def move(variable, mean, square, gradient, numbers):
     square.assign(square * n["beta_2"] + ops.square(gradient) * (1 - n["beta_2"]))
     root = ops.sqrt(square / n["correction_2"]) + n["epsilon"]
     change = n["rate"] / n["correction_1"] * mean / root
-    variable.assign(ops.cast(variable - change, variable.dtype))
+    weight = variable
+    if n["kept"] is not None:
+        # The maximum changes nothing but the rounding: without it a compiler makes one
+        # operation of product and difference, which rounds once where torch does twice.
+        weight = ops.maximum(variable * ops.cast(n["kept"], variable.dtype), LOWEST)
+    variable.assign(ops.cast(weight - change, variable.dtype))
 
 
 def square_sum(gradient):
@@ -214,16 +219,13 @@ def _correction(beta, step):
     return -ops.expm1(step * math.log(beta))
 
 
-def _passes():
-    """`shrink` and `move`, in the backend's fastest form."""
+def _mover():
+    """`move`, in the backend's fastest form."""
     if keras.backend.backend() != "tensorflow":
-        return shrink, move
+        return move
     from kerasft.objectives import adam_tensorflow
 
-    return (
-        adam_tensorflow.quickest(shrink, adam_tensorflow.shrink),
-        adam_tensorflow.quickest(move, adam_tensorflow.move),
-    )
+    return adam_tensorflow.mover(move)
 
 
 def _square_sum(gradient):

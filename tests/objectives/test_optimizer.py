@@ -13,6 +13,7 @@ from kerasft.objectives import adam_tensorflow, optimizer
 
 NUMBERS = {
     "rate": 1e-2,
+    "kept": 0.999,
     "beta_1": 0.9,
     "beta_2": 0.999,
     "correction_1": 1 - 0.9**3,
@@ -28,13 +29,16 @@ def state(seed):
     return [keras.Variable(value) for value in (weight, mean, square)]
 
 
-def test_the_fused_update_equals_its_keras_twin():
+@pytest.mark.parametrize("kept", [None, 0.999])
+def test_the_fused_update_equals_its_keras_twin(kept):
     gradient = tf.random.stateless_normal((5, 4), (1, 2))
-    fused, plain = state(0), state(0)
-    adam_tensorflow.shrink(fused[0].value, 0.9)
-    adam_tensorflow.move(fused[0].value, *fused[1:], gradient, NUMBERS)
-    optimizer.shrink(plain[0], 0.9)
-    optimizer.move(*plain, gradient, NUMBERS)
+    numbers = NUMBERS | {"kept": kept}
+    fused, plain, compiled = state(0), state(0), state(0)
+    adam_tensorflow.move(fused[0].value, *fused[1:], gradient, numbers)
+    optimizer.move(*plain, gradient, numbers)
+    adam_tensorflow.mover(optimizer.move)(*compiled, gradient, numbers)
+    for ours, twin in zip(compiled, plain, strict=True):
+        np.testing.assert_allclose(ours.numpy(), twin.numpy(), rtol=2e-6, atol=1e-7)
     for ours, twin in zip(fused, plain, strict=True):
         np.testing.assert_allclose(ours.numpy(), twin.numpy(), rtol=2e-6, atol=1e-7)
 

@@ -128,13 +128,17 @@ def test_two_devices_take_part(one_and_two):
     assert [int(found["replicas"]) for found in one_and_two] == [1, 2]
 
 
-@pytest.mark.parametrize("case", ["sgd", "clipped", "micro_batches"])
-def test_two_devices_train_as_one_does(case, one_and_two):
+# AdamW is compiled on one device and made of TensorFlow's kernels on two: its last bit
+# differs, and a weight near 1 that moves by 1e-3 shows that as 6e-5.
+@pytest.mark.parametrize(
+    "case, limit", [("sgd", 2e-6), ("clipped", 1e-5), ("micro_batches", 1e-5)]
+)
+def test_two_devices_train_as_one_does(case, limit, one_and_two):
     one, two = one_and_two
     change = one[f"{case}/change"]
     apart = np.linalg.norm(two[f"{case}/change"] - change) / np.linalg.norm(change)
     assert np.linalg.norm(change) > 1e-3
-    assert apart <= 2e-6, apart
+    assert apart <= limit, apart
     np.testing.assert_allclose(
         two[f"{case}/history"], one[f"{case}/history"], rtol=1e-5
     )
