@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from kerasft.layers.dropout import Dropout
+from kerasft.layers.packing import UNPACKED
 
 # exp() of it is 0. Not the smallest float32: Keras casts what a layer is given to the
 # compute dtype, and there it would be -inf, and NaN in a row that may see nothing.
@@ -38,14 +39,6 @@ def attention_bias(attention_mask=None, sequence_ids=None):
     if visible is None:
         return None
     return ops.where(visible, 0.0, HIDDEN)
-
-
-def first_tokens(tokens, count):
-    """The first `count` tokens of (batch, length, width); None: all of them.
-
-    A slice that takes everything is not free: its gradient is a copy.
-    """
-    return tokens if count is None else tokens[:, :count]
 
 
 class SelfAttention(keras.layers.Layer):
@@ -79,19 +72,24 @@ class SelfAttention(keras.layers.Layer):
             setattr(self, name, layer)
             layer.build(shape)
 
-    def call(self, tokens, bias=None, training=None, readers=None):
+    def call(self, tokens, bias=None, training=None, readers=None, packing=UNPACKED):
         """Attend.
 
         Args:
             tokens: (batch, length, width), what is looked at.
             bias: what `attention_bias` gives.
             training: whether to drop.
-            readers: the first so many tokens alone look; None: all of them.
+            readers: the first so many tokens alone look; None: all of them. These
+                come out in rows, whatever went in.
+            packing: how `tokens` lie.
         """
-        looking = first_tokens(tokens, readers)
-        queries = self._heads(self.q_proj(looking), (0, 2, 1, 3))
-        keys = self._heads(self.k_proj(tokens), (0, 2, 3, 1))
-        values = self._heads(self.v_proj(tokens), (0, 2, 1, 3))
+        if readers is None:
+            queries = packing.rows(self.q_proj(tokens))
+        else:
+            queries = self.q_proj(packing.rows(tokens, readers))
+        queries = self._heads(queries, (0, 2, 1, 3))
+        keys = self._heads(packing.rows(self.k_proj(tokens)), (0, 2, 3, 1))
+        values = self._heads(packing.rows(self.v_proj(tokens)), (0, 2, 1, 3))
         scale = (self.width // self.num_heads) ** -0.5
         scores = ops.matmul(queries * scale, keys)  # (batch, heads, readers, length)
         scores = ops.cast(scores, "float32")
@@ -102,7 +100,9 @@ class SelfAttention(keras.layers.Layer):
         weights = ops.cast(ops.softmax(scores), self.compute_dtype)
         weights = self.attention_dropout(weights, training=training)
         mixed = ops.transpose(ops.matmul(weights, values), (0, 2, 1, 3))
-        merged = ops.reshape(mixed, (-1, ops.shape(looking)[1], self.width))
+        merged = ops.reshape(mixed, (-1, ops.shape(mixed)[1], self.width))
+        if readers is None:
+            merged = packing.packed(merged)
         return self.dropout(self.o_proj(merged), training=training)
 
     def _heads(self, tokens, axes):

@@ -5,8 +5,8 @@ Source: Vaswani et al. 2017, section 3.1 (arXiv:1706.03762).
 
 import keras
 
-from kerasft.layers.attention import first_tokens
 from kerasft.layers.norm import LayerNorm
+from kerasft.layers.packing import UNPACKED
 
 
 class Block(keras.layers.Layer):
@@ -34,15 +34,21 @@ class Block(keras.layers.Layer):
         self.mlp.build(shape)
         self.mlp_norm.build(shape)
 
-    def call(self, tokens, bias=None, training=None, readers=None):
+    def call(self, tokens, bias=None, training=None, readers=None, packing=UNPACKED):
         """Run the block.
 
         Args:
             tokens: (batch, length, width).
             bias: what `attention_bias` gives.
             training: whether to drop.
-            readers: only the first so many tokens are worked out; None: all.
+            readers: only the first so many tokens are worked out, and come out in rows;
+                None: all, as they lie.
+            packing: how `tokens` lie.
         """
-        attended = self.attention(tokens, bias=bias, training=training, readers=readers)
-        tokens = self.attention_norm(first_tokens(tokens, readers) + attended)
+        attended = self.attention(
+            tokens, bias=bias, training=training, readers=readers, packing=packing
+        )
+        if readers is not None:
+            tokens = packing.rows(tokens, readers)
+        tokens = self.attention_norm(tokens + attended)
         return self.mlp_norm(tokens + self.mlp(tokens, training=training))

@@ -16,6 +16,7 @@ from kerasft.layers.embedding import (
 )
 from kerasft.layers.initializer import normal
 from kerasft.layers.mlp import Mlp
+from kerasft.layers.packing import packing_of
 from kerasft.layers.pooling import FirstTokenHead
 from kerasft.models.backbone import Backbone
 from kerasft.models.config import EncoderConfig
@@ -75,14 +76,19 @@ class BertBackbone(Backbone):
             )
         if position_ids is None:
             position_ids = self._default_positions(input_ids)
-        bias = attention_bias(inputs.get("attention_mask"), sequence_ids)
+        attention_mask = inputs.get("attention_mask")
+        bias = attention_bias(attention_mask, sequence_ids)
+        packing = packing_of(attention_mask)
         hidden = self.embedding(
             input_ids, position_ids, inputs.get("token_type_ids"), training=training
         )
+        hidden = packing.packed(hidden)
+        options = {"bias": bias, "training": training, "packing": packing}
         *lower, last = self.blocks
         for block in lower:
-            hidden = block(hidden, bias=bias, training=training)
-        return last(hidden, bias=bias, training=training, readers=readers)
+            hidden = block(hidden, **options)
+        hidden = last(hidden, readers=readers, **options)
+        return packing.rows(hidden) if readers is None else hidden
 
     def _default_positions(self, input_ids):
         if self.config.positions_after_padding:

@@ -24,6 +24,7 @@ import tensorflow as tf
 from kerasft._errors import SettingsError
 from kerasft.checkpoints.folders import atomic_folder
 from kerasft.layers.gradient import without_gradients
+from kerasft.layers.packing import packed_tokens
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 PROBLEMS = ("single_label", "multi_label", "regression")
@@ -118,7 +119,9 @@ def _text_signature(model, face, graph):
     names = ("text", "text_pair") if face.pairs else ("text",)
 
     def serve(*texts):
-        return _answers(_logits(model, graph(*texts)), face)
+        with packed_tokens():
+            logits = _logits(model, graph(*texts))
+        return _answers(logits, face)
 
     return tf.function(
         serve, [tf.TensorSpec([None], tf.string, name=name) for name in names]

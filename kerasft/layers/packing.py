@@ -1,0 +1,75 @@
+"""Work on tokens alone: what each token does by itself need not be done for padding.
+
+A batch of texts of unlike length is mostly padding. Its tokens, put one behind the
+other, go through projections, MLPs and norms; attention alone needs rows. The trap: the
+number of tokens is a shape of its own for every batch, so this is nothing for XLA, and
+the gradient of the way back is slow: it is for serving.
+"""
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from keras import ops
+
+_packs = ContextVar("packs_tokens", default=False)
+
+
+class Packing:
+    """Where the tokens of a batch stand, in rows and behind one another.
+
+    Args:
+        attention_mask: (batch, length), 1 = token, 0 = padding.
+    """
+
+    def __init__(self, attention_mask):
+        shape = ops.shape(attention_mask)
+        real = ops.cast(ops.reshape(attention_mask, (-1,)), "bool")
+        (self._places,) = ops.nonzero(real)
+        number = ops.cumsum(ops.cast(real, "int32")) - 1
+        # Padding has the number of the token before it; nobody looks at it.
+        self._numbers = ops.reshape(ops.maximum(number, 0), shape)
+
+    def packed(self, rows):
+        """(batch, length, width) to (1, tokens, width)."""
+        flat = ops.reshape(rows, (-1, rows.shape[-1]))
+        return ops.take(flat, self._places, axis=0)[None]
+
+    def rows(self, tokens, count=None):
+        """(1, tokens, width) to (batch, length, width), or its first `count` tokens."""
+        numbers = self._numbers if count is None else self._numbers[:, :count]
+        return ops.take(tokens[0], numbers, axis=0)
+
+
+class Unpacked:
+    """The same where nothing is packed: rows stay rows."""
+
+    def packed(self, rows):
+        """As it is."""
+        return rows
+
+    def rows(self, tokens, count=None):
+        """The first `count` tokens of each row; None: as it is.
+
+        A slice that takes everything is not free: its gradient is a copy.
+        """
+        return tokens if count is None else tokens[:, :count]
+
+
+UNPACKED = Unpacked()
+
+
+def packing_of(attention_mask):
+    """`Packing` within `packed_tokens()` if there is a mask, else `UNPACKED`."""
+    if attention_mask is None or not _packs.get():
+        return UNPACKED
+    return Packing(attention_mask)
+
+
+@contextmanager
+def packed_tokens():
+    """Within the block backbones are traced without padding."""
+    before = _packs.set(True)
+    try:
+        yield
+    finally:
+        _packs.reset(before)
