@@ -4,13 +4,14 @@ The trap: a SavedModel cannot hold such a gradient, and TensorFlow warns whoever
 a graph that once had one.
 """
 
-from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import wraps
 
 from keras import ops
 
-_left_out = ContextVar("gradients_left_out", default=False)
+from kerasft.layers.switch import Switch
+
+# Within `without_gradients()` the formulas' operations alone are traced, for serving.
+without_gradients = Switch("without_gradients")
 
 
 def with_gradient(formula):
@@ -23,16 +24,6 @@ def with_gradient(formula):
 
     @wraps(formula)
     def value(*tensors):
-        return formula(*tensors)[0] if _left_out.get() else own(*tensors)
+        return formula(*tensors)[0] if without_gradients.on else own(*tensors)
 
     return value
-
-
-@contextmanager
-def without_gradients():
-    """Within the block the formulas' operations alone are traced, for serving."""
-    before = _left_out.set(True)
-    try:
-        yield
-    finally:
-        _left_out.reset(before)

@@ -6,12 +6,12 @@ number of tokens is a shape of its own for every batch, so this is nothing for X
 the gradient of the way back is slow: it is for serving.
 """
 
-from contextlib import contextmanager
-from contextvars import ContextVar
-
 from keras import ops
 
-_packs = ContextVar("packs_tokens", default=False)
+from kerasft.layers.switch import Switch
+
+# Within `packed_tokens()` backbones are traced without padding.
+packed_tokens = Switch("packed_tokens")
 
 
 class Packing:
@@ -60,16 +60,6 @@ UNPACKED = Unpacked()
 
 def packing_of(attention_mask):
     """`Packing` within `packed_tokens()` if there is a mask, else `UNPACKED`."""
-    if attention_mask is None or not _packs.get():
+    if attention_mask is None or not packed_tokens.on:
         return UNPACKED
     return Packing(attention_mask)
-
-
-@contextmanager
-def packed_tokens():
-    """Within the block backbones are traced without padding."""
-    before = _packs.set(True)
-    try:
-        yield
-    finally:
-        _packs.reset(before)
