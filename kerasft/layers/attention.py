@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from kerasft.layers.dropout import Dropout
+from kerasft.layers.folding import foldable, folded_mix, folded_scores
 from kerasft.layers.packing import UNPACKED
 
 # exp() of it is 0. Not the smallest float32: Keras casts what a layer is given to the
@@ -83,27 +84,42 @@ class SelfAttention(keras.layers.Layer):
                 come out in rows, whatever went in.
             packing: how `tokens` lie.
         """
+        rows = packing.rows
         if readers is None:
-            queries = packing.rows(self.q_proj(tokens))
+            queries = rows(self.q_proj(tokens))
         else:
-            queries = self.q_proj(packing.rows(tokens, readers))
-        queries = self._heads(queries, (0, 2, 1, 3))
-        keys = self._heads(packing.rows(self.k_proj(tokens)), (0, 2, 3, 1))
-        values = self._heads(packing.rows(self.v_proj(tokens)), (0, 2, 1, 3))
+            queries = self.q_proj(rows(tokens, readers))
+            bias = bias if bias is None else bias[:, :, :readers]
         scale = (self.width // self.num_heads) ** -0.5
-        scores = ops.matmul(queries * scale, keys)  # (batch, heads, readers, length)
-        scores = ops.cast(scores, "float32")
-        if bias is not None:
-            if readers is not None:
-                bias = bias[:, :, :readers]
-            scores = scores + ops.cast(bias, "float32")
-        weights = ops.cast(ops.softmax(scores), self.compute_dtype)
-        weights = self.attention_dropout(weights, training=training)
-        mixed = ops.transpose(ops.matmul(weights, values), (0, 2, 1, 3))
+        queries = self._heads(queries, (0, 2, 1, 3)) * scale
+        if self._folds(readers):
+            tokens = rows(tokens)
+            scores = folded_scores(queries, tokens, self.k_proj)
+            weights = self._weights(scores, bias, training)
+            mixed = folded_mix(weights, tokens, self.v_proj)
+        else:
+            keys = self._heads(rows(self.k_proj(tokens)), (0, 2, 3, 1))
+            values = self._heads(rows(self.v_proj(tokens)), (0, 2, 1, 3))
+            weights = self._weights(ops.matmul(queries, keys), bias, training)
+            mixed = ops.matmul(weights, values)
+        mixed = ops.transpose(mixed, (0, 2, 1, 3))
         merged = ops.reshape(mixed, (-1, ops.shape(mixed)[1], self.width))
         if readers is None:
             merged = packing.packed(merged)
         return self.dropout(self.o_proj(merged), training=training)
+
+    def _folds(self, readers):
+        """Whether so few tokens look that their queries cost less than all the keys."""
+        few = readers is not None and 2 * readers * self.num_heads <= self.width
+        return few and foldable(self.k_proj, self.v_proj)
+
+    def _weights(self, scores, bias, training):
+        """Attention weights: the softmax of scores (batch, heads, readers, length)."""
+        scores = ops.cast(scores, "float32")
+        if bias is not None:
+            scores = scores + ops.cast(bias, "float32")
+        weights = ops.cast(ops.softmax(scores), self.compute_dtype)
+        return self.attention_dropout(weights, training=training)
 
     def _heads(self, tokens, axes):
         """Split the width: (batch, length, heads, width / heads), in order `axes`."""
