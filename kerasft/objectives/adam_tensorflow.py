@@ -38,6 +38,7 @@ def move(variable, mean, square, gradient, numbers):
     n = numbers
     dtype = variable.dtype.base_dtype
     variable = _local(variable)
+    gradient = tf.cast(tf.convert_to_tensor(gradient), dtype)
     root = tf.sqrt(n["correction_2"])
     if n["kept"] is not None:
         # Row by row in place: variable.assign(variable * ...) would make a copy.
@@ -56,7 +57,7 @@ def move(variable, mean, square, gradient, numbers):
         beta1=tf.constant(n["beta_1"], dtype),
         beta2=tf.constant(n["beta_2"], dtype),
         epsilon=tf.cast(n["epsilon"] * root, dtype),
-        grad=tf.cast(tf.convert_to_tensor(gradient), dtype),
+        grad=gradient * tf.cast(n["scale"], dtype),
     )
 
 

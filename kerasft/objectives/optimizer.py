@@ -103,6 +103,7 @@ class AdamW(keras.optimizers.Optimizer):
             variables, ["mean", "square"]
         )
         self.gradient_norm = self.add_variable((), name="gradient_norm")
+        self._scale = 1.0
         self._rates = layer_rates([v.path for v in variables], self.layer_decay)
         self._decays = [
             0.0 if v.path.rsplit("/", 1)[-1] in UNDECAYED else self.decay
@@ -118,6 +119,7 @@ class AdamW(keras.optimizers.Optimizer):
         numbers = {
             "rate": rate,
             "kept": 1 - rate * self._decays[i] if self._decays[i] else None,
+            "scale": self._scale,
             "beta_1": self.beta_1,
             "beta_2": self.beta_2,
             "correction_1": _correction(self.beta_1, step),
@@ -127,14 +129,16 @@ class AdamW(keras.optimizers.Optimizer):
         self._move(variable, self._means[i], self._squares[i], gradient, numbers)
 
     def _clip_gradients(self, gradients):
-        """Scale all gradients alike so that their common norm is at most clip_norm."""
+        """Find the scale with which the common norm is at most clip_norm.
+
+        `update_step` applies it, in the pass over the gradients that it makes anyway.
+        """
         norm = ops.sqrt(sum(_square_sum(g) for g in gradients if g is not None))
         self.gradient_norm.assign(norm)
-        if self.clip_norm is None:
-            return gradients
-        # torch.nn.utils.clip_grad_norm_ adds 1e-6, too.
-        scale = ops.minimum(self.clip_norm / (norm + 1e-6), 1.0)
-        return [None if g is None else _scaled(g, scale) for g in gradients]
+        if self.clip_norm is not None:
+            # torch.nn.utils.clip_grad_norm_ adds 1e-6, too.
+            self._scale = ops.minimum(self.clip_norm / (norm + 1e-6), 1.0)
+        return gradients
 
     def _all_reduce_sum_gradients(self, grads_and_vars):
         """They are summed already: see `sums_gradients`."""
@@ -192,11 +196,12 @@ def move(variable, mean, square, gradient, numbers):
         square: the squared gradients' mean.
         gradient: of the variable's shape.
         numbers: rate, kept (share of the weight that decay leaves; None: all of it),
-            beta_1, beta_2, correction_1, correction_2, epsilon.
+            scale (of the gradient), beta_1, beta_2, correction_1, correction_2,
+            epsilon.
     """
     n = numbers
     dtype = mean.dtype
-    gradient = ops.cast(gradient, dtype)
+    gradient = ops.cast(gradient, dtype) * ops.cast(n["scale"], dtype)
     mean.assign(mean * n["beta_1"] + gradient * (1 - n["beta_1"]))
     square.assign(square * n["beta_2"] + ops.square(gradient) * (1 - n["beta_2"]))
     root = ops.sqrt(square / n["correction_2"]) + n["epsilon"]
@@ -230,20 +235,10 @@ def _mover():
 
 def _square_sum(gradient):
     # The values of a sparse gradient: its repeated rows are merged by the train step.
-    values = gradient.values if _is_sparse(gradient) else gradient
+    sparse = type(gradient).__name__ == "IndexedSlices"
+    values = gradient.values if sparse else gradient
     if keras.backend.backend() != "tensorflow":
         return square_sum(values)
     from kerasft.objectives import adam_tensorflow
 
     return adam_tensorflow.square_sum(values)
-
-
-def _scaled(gradient, scale):
-    if _is_sparse(gradient):
-        values = _scaled(gradient.values, scale)
-        return type(gradient)(values, gradient.indices, gradient.dense_shape)
-    return gradient * ops.cast(scale, gradient.dtype)
-
-
-def _is_sparse(gradient):
-    return type(gradient).__name__ == "IndexedSlices"
