@@ -18,6 +18,7 @@ SIZES = {
 }
 DISTIL_SIZES = {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64}
 PARTICULAR = {
+    "albert": {"embedding_size": 16},
     "distilbert": {},
     "electra": {"embedding_size": 16},
     "roberta": {"type_vocab_size": 1},
@@ -54,7 +55,7 @@ def batch_for(model_type):
     mask = (np.arange(17) < np.array([[17], [10], [5]])).astype("int32")
     ids = np.where(mask == 1, rng.integers(5, 101, mask.shape), pad)
     batch = {"input_ids": ids.astype("int32"), "attention_mask": mask}
-    if model_type in ("bert", "electra"):
+    if model_type in ("albert", "bert", "electra"):
         batch["token_type_ids"] = (np.arange(17) > 6).astype("int32") * mask
     return batch
 

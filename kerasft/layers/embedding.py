@@ -39,6 +39,7 @@ class TokenEmbedding(keras.layers.Layer):
         epsilon: of the layer norm.
         dropout: share of the output dropped.
         initializer: of tables and projection.
+        always_project: project where the widths are the same, too (ALBERT).
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class TokenEmbedding(keras.layers.Layer):
         epsilon,
         dropout,
         initializer="zeros",
+        always_project=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -68,7 +70,7 @@ class TokenEmbedding(keras.layers.Layer):
             keras.layers.Dense(
                 width, kernel_initializer=initializer, name="embedding_proj"
             )
-            if width != table_width
+            if width != table_width or always_project
             else None
         )
         self.table_width = table_width

@@ -1,7 +1,7 @@
 """Backbones: one family of pretrained models a file, all of them in `FAMILIES`."""
 
 from kerasft._registry import Registry
-from kerasft.models import bert, distilbert, electra, roberta
+from kerasft.models import albert, bert, distilbert, electra, roberta
 from kerasft.models.backbone import Backbone
 
 __all__ = ["FAMILIES", "Backbone", "family_of"]
@@ -9,6 +9,7 @@ __all__ = ["FAMILIES", "Backbone", "family_of"]
 FAMILIES = Registry(
     "model family",
     **{
+        "albert": albert.FAMILY,
         "bert": bert.FAMILY,
         "distilbert": distilbert.FAMILY,
         "electra": electra.FAMILY,

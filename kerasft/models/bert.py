@@ -1,7 +1,7 @@
 """BERT: a bidirectional encoder, normalised after each sum.
 
-RoBERTa, DistilBERT and ELECTRA are the same formula with other numbers and names;
-their files hold only those.
+RoBERTa, DistilBERT, ELECTRA and ALBERT are the same formula with other numbers and
+names; their files hold only those.
 
 Source: Devlin et al. 2018 (arXiv:1810.04805).
 """
@@ -42,22 +42,25 @@ class BertBackbone(Backbone):
             config.layer_norm_eps,
             config.hidden_dropout,
             initializer,
+            always_project=config.always_projects,
             name="embedding",
         )
-        for i in range(config.num_layers):
+        for i in range(config.num_blocks):
             # By attribute, not in a list: tf.train.Checkpoint drops layers in lists.
             setattr(self, f"block_{i}", _new_block(config, initializer, f"block_{i}"))
         self.build()
 
     @property
     def blocks(self):
-        """The blocks, from the embedding upwards."""
-        return [getattr(self, f"block_{i}") for i in range(self.config.num_layers)]
+        """The blocks, from the embedding upwards; a shared one each time it is run."""
+        config = self.config
+        blocks = [getattr(self, f"block_{i}") for i in range(config.num_blocks)]
+        return blocks * (config.num_layers // config.num_blocks)
 
     def build(self, input_shape=None):
         """Make all weights; they depend on the config alone."""
         self.embedding.build((None, None))
-        for block in self.blocks:
+        for block in self.blocks[: self.config.num_blocks]:
             block.build((None, None, self.config.hidden_size))
 
     def call(self, inputs, training=None, readers=None):
@@ -97,9 +100,10 @@ class BertBackbone(Backbone):
 
 
 def _new_block(config, initializer, name):
-    projection_dropout = config.projection_dropout
-    if projection_dropout is None:
-        projection_dropout = config.hidden_dropout
+    projection_dropout, mlp_dropout = (
+        config.hidden_dropout if share is None else share
+        for share in (config.projection_dropout, config.mlp_dropout)
+    )
     return Block(
         SelfAttention(
             config.num_heads,
@@ -111,7 +115,7 @@ def _new_block(config, initializer, name):
         Mlp(
             config.intermediate_size,
             config.hidden_act,
-            config.hidden_dropout,
+            mlp_dropout,
             initializer,
             name="mlp",
         ),

@@ -59,6 +59,7 @@ CHECKS = {
     "attention_dropout": _share(),
     "classifier_dropout": _share(optional=True),
     "projection_dropout": _share(optional=True),
+    "mlp_dropout": _share(optional=True),
     "layer_norm_eps": _number(lambda value: 0 < value <= 1, "above 0, at most 1"),
     "initializer_range": _number(lambda value: 0 < value <= 100, "above 0 to 100"),
     "hidden_act": _one_of(ACTIVATIONS),
@@ -105,6 +106,12 @@ class EncoderConfig:
     """Share dropped in a head; None is `hidden_dropout`."""
     projection_dropout: float | None = None
     """Share dropped after attention's o_proj; None is `hidden_dropout`."""
+    mlp_dropout: float | None = None
+    """Share dropped after the MLP; None is `hidden_dropout`."""
+    always_projects: bool = False
+    """Whether embeddings are projected even where they are as wide as the blocks."""
+    shared_block: bool = False
+    """Whether one block is run `num_layers` times, as ALBERT's is."""
     positions_after_padding: bool = False
     """Whether positions count from `pad_token_id` + 1, as RoBERTa's do."""
     initializer_range: float = 0.02
@@ -135,6 +142,11 @@ class EncoderConfig:
             )
         if self.embedding_size is None:
             object.__setattr__(self, "embedding_size", self.hidden_size)
+
+    @property
+    def num_blocks(self):
+        """Blocks that have weights of their own."""
+        return 1 if self.shared_block else self.num_layers
 
     @property
     def head_dropout(self):

@@ -144,10 +144,8 @@ def test_our_classifiers_give_the_same_logits_in_torch(model_type, tmp_path):
 
 @pytest.mark.parametrize("share", [None, 0.0, 0.4])
 def test_the_heads_dropout_is_the_configs(model_type, share, tmp_path):
-    field = (
-        "seq_classif_dropout" if model_type == "distilbert" else "classifier_dropout"
-    )
-    if share is None and model_type == "distilbert":
+    field = DROPOUT_FIELD.get(model_type, "classifier_dropout")
+    if share is None and model_type in DROPOUT_FIELD:
         pytest.skip("has no unset form")
     model = torch_classifier(model_type, **{field: share})
     family, config = pretrained.read_config(save_torch(model, tmp_path))
@@ -160,7 +158,8 @@ def test_the_heads_dropout_is_the_configs(model_type, share, tmp_path):
 def test_dropout_sits_where_torch_has_it(model_type):
     backbone = new_backbone(model_type, hidden_dropout=0.3, attention_dropout=0.2)
     block = backbone.block_0
-    assert backbone.embedding.dropout.rate == block.mlp.dropout.rate == 0.3
+    assert backbone.embedding.dropout.rate == 0.3
+    assert block.mlp.dropout.rate == (0 if model_type == "albert" else 0.3)
     assert block.attention.attention_dropout.rate == 0.2
     assert block.attention.dropout.rate == (0 if model_type == "distilbert" else 0.3)
 
@@ -214,7 +213,8 @@ def test_a_prefix_may_be_there_or_not(model_type, tmp_path):
 def test_a_plain_backbone_gives_a_new_head(model_type, tmp_path):
     _, head, report = load_classifier(save_torch(torch_model(model_type), tmp_path), 5)
     new = {"logits/kernel", "logits/bias"}
-    if model_type != "bert":  # BERT's pooler was pretrained with its backbone.
+    # These poolers were pretrained with their backbones.
+    if model_type not in ("albert", "bert"):
         new |= {"pooler/kernel", "pooler/bias"}
     assert set(report.fresh) == new
     assert not np.asarray(head.logits.bias).any()
@@ -236,7 +236,14 @@ def test_half_a_head_is_refused(model_type, tmp_path):
         load_classifier(tmp_path, 3)
 
 
+# What a head's dropout is called, where that is not `classifier_dropout`.
+DROPOUT_FIELD = {
+    "albert": "classifier_dropout_prob",
+    "distilbert": "seq_classif_dropout",
+}
+
 LAST_BIAS = {
+    "albert": "classifier.bias",
     "bert": "classifier.bias",
     "distilbert": "classifier.bias",
     "electra": "classifier.out_proj.bias",
