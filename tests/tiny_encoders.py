@@ -21,6 +21,11 @@ PARTICULAR = {
     "albert": {"embedding_size": 16},
     "distilbert": {},
     "electra": {"embedding_size": 16},
+    # A window that is shorter than the texts, and ids within the tiny vocabulary.
+    "modernbert": {
+        "local_attention": 8,
+        **{f"{name}_token_id": 0 for name in ("pad", "bos", "eos", "cls", "sep")},
+    },
     "roberta": {"type_vocab_size": 1},
     "xlm-roberta": {"type_vocab_size": 1},
 }

@@ -1,7 +1,7 @@
 """Backbones: one family of pretrained models a file, all of them in `FAMILIES`."""
 
 from kerasft._registry import Registry
-from kerasft.models import albert, bert, distilbert, electra, roberta
+from kerasft.models import albert, bert, distilbert, electra, modernbert, roberta
 from kerasft.models.backbone import Backbone
 
 __all__ = ["FAMILIES", "Backbone", "family_of"]
@@ -13,6 +13,7 @@ FAMILIES = Registry(
         "bert": bert.FAMILY,
         "distilbert": distilbert.FAMILY,
         "electra": electra.FAMILY,
+        "modernbert": modernbert.FAMILY,
         "roberta": roberta.FAMILY,
         "xlm-roberta": roberta.XLM_FAMILY,
     },

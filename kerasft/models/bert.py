@@ -16,6 +16,7 @@ from kerasft.layers.embedding import (
 )
 from kerasft.layers.initializer import normal
 from kerasft.layers.mlp import Mlp
+from kerasft.layers.norm import norm_maker
 from kerasft.layers.packing import packing_of
 from kerasft.layers.pooling import FirstTokenHead
 from kerasft.models.backbone import Backbone
@@ -39,7 +40,7 @@ class BertBackbone(Backbone):
             (config.vocab_size, config.max_position_embeddings, config.type_vocab_size),
             config.embedding_size,
             config.hidden_size,
-            config.layer_norm_eps,
+            norm_maker(config.layer_norm_eps),
             config.hidden_dropout,
             initializer,
             always_project=config.always_projects,

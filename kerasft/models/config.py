@@ -37,6 +37,18 @@ def _share(optional=False):
     return _number(lambda value: 0 <= value < 1, "a number from 0 to below 1", optional)
 
 
+def _flag():
+    return (lambda value: isinstance(value, bool)), "true or false"
+
+
+def _all_of(known):
+    """A check of a tuple of words."""
+    return (
+        lambda value: isinstance(value, tuple) and all(v in known for v in value),
+        f"a list of {' and '.join(known)}",
+    )
+
+
 def _one_of(known):
     return (
         lambda value: value is None or (isinstance(value, str) and value in known),
@@ -70,6 +82,17 @@ CHECKS = {
             "multi_label_classification",
         )
     ),
+    "layer_types": _all_of(("full_attention", "sliding_attention")),
+    "local_attention": _integer(1, 10_000_000),
+    "full_theta": _number(lambda value: 1 < value <= 1e12, "above 1, at most 1e12"),
+    "local_theta": _number(lambda value: 1 < value <= 1e12, "above 1, at most 1e12"),
+    "attention_bias": _flag(),
+    "mlp_bias": _flag(),
+    "norm_bias": _flag(),
+    "classifier_bias": _flag(),
+    "classifier_pooling": _one_of(("cls", "mean")),
+    "classifier_activation": _one_of(ACTIVATIONS),
+    "initializer_cutoff": _number(lambda value: 0 < value <= 100, "above 0 to 100"),
 }
 
 # Fields of config.json that are kept though they are words; other words could name
@@ -182,7 +205,9 @@ def from_json(family, content, source):
     values |= {
         ours: content[theirs] for ours, theirs in spelling.items() if theirs in content
     }
-    problems = [
+    problems = []
+    values |= family.read_more(content, problems)
+    problems += [
         f"{spelling.get(f.name, f.name)} is missing"
         for f in fields(family.config_class)
         if f.default is MISSING
@@ -240,6 +265,7 @@ def to_json(family, config, architecture):
     content = {
         **config.extra,
         **{theirs: getattr(config, ours) for ours, theirs in family.config_rows},
+        **family.write_more(config),
         "architectures": [family.architecture + architecture],
         "dtype": "float32",
         "model_type": family.model_type,

@@ -134,17 +134,22 @@ def _match_backbone(weights, backbone, reader):
 def _match_head(weights, family, head_name, reader):
     """Find a head's keys: all of the head, or none of it.
 
-    A layer under the backbone's prefix (BERT's pooler) was pretrained with the
-    backbone, so it may be there when the rest is not; not the other way round.
+    A layer under the backbone's prefix (BERT's pooler), or in `Head.pretrained`, was
+    pretrained with the backbone, so it may be there when the rest is not; not the other
+    way round.
 
     Returns:
         {our path: their key}, and a sentence for each misfit.
     """
     prefix = family.prefix
-    layers = dict(family.heads[head_name].rows)
+    head = family.heads[head_name]
+    layers = dict(head.rows)
     found, missing, misfits = names.match(weights, layers, prefix, reader)
     found_layers = {path.rpartition("/")[0] for path in found}
-    has_own = any(not layers[layer].startswith(prefix) for layer in found_layers)
+    has_own = any(
+        layer not in head.pretrained and not layers[layer].startswith(prefix)
+        for layer in found_layers
+    )
     misfits += [
         f"{path}: the file has no {key}, though it has other weights of this head"
         for path, key in missing.items()
