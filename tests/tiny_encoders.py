@@ -19,6 +19,14 @@ SIZES = {
 DISTIL_SIZES = {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64}
 PARTICULAR = {
     "albert": {"embedding_size": 16},
+    "deberta-v2": {
+        "relative_attention": True,
+        "position_buckets": 8,  # Few, so that texts of 17 tokens reach the far ones.
+        "norm_rel_ebd": "layer_norm",
+        "share_att_key": True,
+        "pos_att_type": "p2c|c2p",
+        "position_biased_input": False,
+    },
     "distilbert": {},
     "electra": {"embedding_size": 16},
     # A window that is shorter than the texts, and ids within the tiny vocabulary.

@@ -34,19 +34,19 @@ class Block(keras.layers.Layer):
         self.mlp.build(shape)
         self.mlp_norm.build(shape)
 
-    def call(self, tokens, bias=None, training=None, readers=None, packing=UNPACKED):
+    def call(self, tokens, training=None, readers=None, packing=UNPACKED, **seen):
         """Run the block.
 
         Args:
             tokens: (batch, length, width).
-            bias: what `attention_bias` gives.
             training: whether to drop.
             readers: only the first so many tokens are worked out, and come out in rows;
                 None: all, as they lie.
             packing: how `tokens` lie.
+            **seen: what else the attention is given, such as `bias`.
         """
         attended = self.attention(
-            tokens, bias=bias, training=training, readers=readers, packing=packing
+            tokens, training=training, readers=readers, packing=packing, **seen
         )
         if readers is not None:
             tokens = packing.rows(tokens, readers)
@@ -82,15 +82,13 @@ class PreNormBlock(keras.layers.Layer):
         for part in (self.attention, self.mlp_norm, self.mlp):
             part.build(shape)
 
-    def call(
-        self, tokens, turn, bias=None, training=None, readers=None, packing=UNPACKED
-    ):
-        """Run the block; arguments as of `Block`, and `turn`, what `rotation` gives."""
-        seen = tokens
+    def call(self, tokens, training=None, readers=None, packing=UNPACKED, **seen):
+        """Run the block; arguments as of `Block`."""
+        normed = tokens
         if self.attention_norm is not None:
-            seen = self.attention_norm(tokens)
+            normed = self.attention_norm(tokens)
         attended = self.attention(
-            seen, turn, bias=bias, training=training, readers=readers, packing=packing
+            normed, training=training, readers=readers, packing=packing, **seen
         )
         if readers is not None:
             tokens = packing.rows(tokens, readers)

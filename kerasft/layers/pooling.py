@@ -21,7 +21,7 @@ class FirstTokenHead(keras.layers.Layer):
         num_labels: logits per text.
         activation: a name of `ACTIVATIONS`, after the pooler.
         dropout: share dropped before the logits.
-        dropout_first: whether the same share is dropped before the pooler, too.
+        first_dropout: share dropped before the pooler.
         initializer: of both kernels.
     """
 
@@ -32,7 +32,7 @@ class FirstTokenHead(keras.layers.Layer):
         num_labels,
         activation,
         dropout,
-        dropout_first=False,
+        first_dropout=0.0,
         initializer="zeros",
         **kwargs,
     ):
@@ -40,9 +40,7 @@ class FirstTokenHead(keras.layers.Layer):
         self.num_labels = num_labels
         self.activation = ACTIVATIONS[activation]
         self.initializer = initializer
-        self.first_dropout = Dropout(
-            dropout if dropout_first else 0.0, name="first_dropout"
-        )
+        self.first_dropout = Dropout(first_dropout, name="first_dropout")
         self.dropout = Dropout(dropout, name="dropout")
 
     def build(self, shape):

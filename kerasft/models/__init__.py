@@ -1,7 +1,15 @@
 """Backbones: one family of pretrained models a file, all of them in `FAMILIES`."""
 
 from kerasft._registry import Registry
-from kerasft.models import albert, bert, distilbert, electra, modernbert, roberta
+from kerasft.models import (
+    albert,
+    bert,
+    deberta,
+    distilbert,
+    electra,
+    modernbert,
+    roberta,
+)
 from kerasft.models.backbone import Backbone
 
 __all__ = ["FAMILIES", "Backbone", "family_of"]
@@ -11,6 +19,7 @@ FAMILIES = Registry(
     **{
         "albert": albert.FAMILY,
         "bert": bert.FAMILY,
+        "deberta-v2": deberta.FAMILY,
         "distilbert": distilbert.FAMILY,
         "electra": electra.FAMILY,
         "modernbert": modernbert.FAMILY,

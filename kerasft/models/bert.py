@@ -6,7 +6,6 @@ names; their files hold only those.
 Source: Devlin et al. 2018 (arXiv:1810.04805).
 """
 
-from kerasft._errors import DataError
 from kerasft.layers.attention import SelfAttention, attention_bias
 from kerasft.layers.block import Block
 from kerasft.layers.embedding import (
@@ -48,7 +47,15 @@ class BertBackbone(Backbone):
         )
         for i in range(config.num_blocks):
             # By attribute, not in a list: tf.train.Checkpoint drops layers in lists.
-            setattr(self, f"block_{i}", _new_block(config, initializer, f"block_{i}"))
+            attention = SelfAttention(
+                config.num_heads,
+                config.attention_dropout,
+                config.after_attention_dropout,
+                initializer,
+                name="attention",
+            )
+            block = new_block(config, attention, initializer, f"block_{i}")
+            setattr(self, f"block_{i}", block)
         self.build()
 
     @property
@@ -71,17 +78,9 @@ class BertBackbone(Backbone):
         the last block works out no others.
         """
         input_ids = inputs["input_ids"]
-        sequence_ids = inputs.get("sequence_ids")
-        position_ids = inputs.get("position_ids")
-        if position_ids is None and sequence_ids is not None:
-            raise DataError(
-                "Packed rows (sequence_ids) need position_ids, which start anew with "
-                "each example."
-            )
-        if position_ids is None:
-            position_ids = self._default_positions(input_ids)
+        position_ids = self.positions_of(inputs, self._default_positions)
         attention_mask = inputs.get("attention_mask")
-        bias = attention_bias(attention_mask, sequence_ids)
+        bias = attention_bias(attention_mask, inputs.get("sequence_ids"))
         packing = packing_of(attention_mask)
         hidden = self.embedding(
             input_ids, position_ids, inputs.get("token_type_ids"), training=training
@@ -100,29 +99,17 @@ class BertBackbone(Backbone):
         return positions_in_row(input_ids)
 
 
-def _new_block(config, initializer, name):
-    projection_dropout, mlp_dropout = (
-        config.hidden_dropout if share is None else share
-        for share in (config.projection_dropout, config.mlp_dropout)
+def new_block(config, attention, initializer, name):
+    """A `Block` of this attention and the config's MLP."""
+    dropout = config.mlp_dropout
+    mlp = Mlp(
+        config.intermediate_size,
+        config.hidden_act,
+        config.hidden_dropout if dropout is None else dropout,
+        initializer,
+        name="mlp",
     )
-    return Block(
-        SelfAttention(
-            config.num_heads,
-            config.attention_dropout,
-            projection_dropout,
-            initializer,
-            name="attention",
-        ),
-        Mlp(
-            config.intermediate_size,
-            config.hidden_act,
-            mlp_dropout,
-            initializer,
-            name="mlp",
-        ),
-        config.layer_norm_eps,
-        name=name,
-    )
+    return Block(attention, mlp, config.layer_norm_eps, name=name)
 
 
 def first_token_head(activation, dropout_first=False):
@@ -133,7 +120,7 @@ def first_token_head(activation, dropout_first=False):
             num_labels,
             activation,
             config.head_dropout,
-            dropout_first,
+            config.head_dropout if dropout_first else 0.0,
             normal(config.initializer_range),
             name="head",
         )

@@ -92,6 +92,12 @@ CHECKS = {
     "classifier_bias": _flag(),
     "classifier_pooling": _one_of(("cls", "mean")),
     "classifier_activation": _one_of(ACTIVATIONS),
+    "position_terms": _all_of(("c2p", "p2c")),
+    "position_buckets": _integer(-1, 1_000_000),
+    "max_relative_positions": _integer(-1, 1_000_000),
+    "position_biased_input": _flag(),
+    "pooler_dropout": _share(),
+    "pooler_activation": _one_of(ACTIVATIONS),
     "initializer_cutoff": _number(lambda value: 0 < value <= 100, "above 0 to 100"),
 }
 
@@ -170,6 +176,13 @@ class EncoderConfig:
     def num_blocks(self):
         """Blocks that have weights of their own."""
         return 1 if self.shared_block else self.num_layers
+
+    @property
+    def after_attention_dropout(self):
+        """Share dropped after attention's o_proj."""
+        if self.projection_dropout is None:
+            return self.hidden_dropout
+        return self.projection_dropout
 
     @property
     def head_dropout(self):

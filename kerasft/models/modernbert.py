@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from keras import ops
 
-from kerasft._errors import DataError, SettingsError
+from kerasft._errors import SettingsError
 from kerasft.layers.attention import attention_bias
 from kerasft.layers.block import PreNormBlock
 from kerasft.layers.embedding import TokenEmbedding, positions_in_row
@@ -129,14 +129,7 @@ class ModernBertBackbone(Backbone):
     def call(self, inputs, training=None, readers=None):
         """Compute the hidden states, of the first `readers` tokens or of all."""
         input_ids = inputs["input_ids"]
-        position_ids = inputs.get("position_ids")
-        if position_ids is None and inputs.get("sequence_ids") is not None:
-            raise DataError(
-                "Packed rows (sequence_ids) need position_ids, which start anew with "
-                "each example."
-            )
-        if position_ids is None:
-            position_ids = positions_in_row(input_ids)
+        position_ids = self.positions_of(inputs, positions_in_row)
         packing = packing_of(inputs.get("attention_mask"))
         seen = self._seen(inputs, position_ids)
         hidden = self.embedding(input_ids, position_ids, training=training)

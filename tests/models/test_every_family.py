@@ -257,6 +257,7 @@ def test_half_a_head_is_refused(model_type, tmp_path):
 # What a head's dropout is called, where it cannot be unset.
 DROPOUT_FIELD = {
     "albert": "classifier_dropout_prob",
+    "deberta-v2": "cls_dropout",
     "distilbert": "seq_classif_dropout",
     "modernbert": "classifier_dropout",
 }
@@ -264,6 +265,7 @@ DROPOUT_FIELD = {
 LAST_BIAS = {
     "albert": "classifier.bias",
     "bert": "classifier.bias",
+    "deberta-v2": "classifier.bias",
     "distilbert": "classifier.bias",
     "electra": "classifier.out_proj.bias",
     "modernbert": "classifier.bias",
