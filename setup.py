@@ -17,6 +17,8 @@ REQUIREMENTS = [
     "tensorflow-text>=2.21,<2.22",  # its ops are in the exported graphs
     "transformers>=5.0",  # converts tokenizer folders without tokenizer.json
     "tokenizers>=0.22",  # `encode_special_tokens`
+    "sentencepiece>=0.2",  # for folders that hold its model alone, such as DeBERTa-v3's
+    "protobuf>=4",  # which transformers reads that model with
     "safetensors>=0.5",
     "huggingface_hub>=1.0",
     "tensorflow-datasets>=4.9.9",
@@ -40,6 +42,7 @@ TEST = [
     "pandas>=2.2",
     "pytest>=8",
     "hypothesis>=6.100",
+    "seqeval==1.2.2",  # the reference of entity scores
     "ruff==0.17.6",
     "nbclient>=0.10",
     "nbformat>=5.10",

@@ -18,8 +18,22 @@ SIZES = {
 }
 DISTIL_SIZES = {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64}
 PARTICULAR = {
+    "albert": {"embedding_size": 16},
+    "deberta-v2": {
+        "relative_attention": True,
+        "position_buckets": 8,  # Few, so that texts of 17 tokens reach the far ones.
+        "norm_rel_ebd": "layer_norm",
+        "share_att_key": True,
+        "pos_att_type": "p2c|c2p",
+        "position_biased_input": False,
+    },
     "distilbert": {},
     "electra": {"embedding_size": 16},
+    # A window that is shorter than the texts, and ids within the tiny vocabulary.
+    "modernbert": {
+        "local_attention": 8,
+        **{f"{name}_token_id": 0 for name in ("pad", "bos", "eos", "cls", "sep")},
+    },
     "roberta": {"type_vocab_size": 1},
     "xlm-roberta": {"type_vocab_size": 1},
 }
@@ -54,7 +68,7 @@ def batch_for(model_type):
     mask = (np.arange(17) < np.array([[17], [10], [5]])).astype("int32")
     ids = np.where(mask == 1, rng.integers(5, 101, mask.shape), pad)
     batch = {"input_ids": ids.astype("int32"), "attention_mask": mask}
-    if model_type in ("bert", "electra"):
+    if model_type in ("albert", "bert", "electra"):
         batch["token_type_ids"] = (np.arange(17) > 6).astype("int32") * mask
     return batch
 

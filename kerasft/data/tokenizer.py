@@ -156,12 +156,12 @@ def _read_backend(path):
 
 
 def _convert_older_folder(folder):
-    """Folders from before tokenizer.json hold vocab.txt, or vocab.json and merges."""
+    """Folders without tokenizer.json hold a vocabulary, or a SentencePiece model."""
     from transformers import AutoTokenizer
 
     # Without any of them transformers 5 makes up a vocabulary of five tokens.
-    vocabularies = ("vocab.txt", "vocab.json", "spiece.model", "tokenizer.model")
-    vocabularies += ("sentencepiece.bpe.model",)
+    vocabularies = ("vocab.txt", "vocab.json", "spm.model", "spiece.model")
+    vocabularies += ("tokenizer.model", "sentencepiece.bpe.model")
     try:
         if not any((folder / name).is_file() for name in vocabularies):
             raise OSError("none of " + ", ".join(vocabularies))

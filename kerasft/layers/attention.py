@@ -19,13 +19,15 @@ from kerasft.layers.packing import UNPACKED
 HIDDEN = -30_000.0
 
 
-def attention_bias(attention_mask=None, sequence_ids=None):
+def attention_bias(attention_mask=None, sequence_ids=None, window=None):
     """Addend for attention scores: 0 where a token may be seen, else very negative.
 
     Args:
         attention_mask: (batch, length), 1 = token, 0 = padding; or None.
         sequence_ids: (batch, length), which example of a packed row a token belongs
             to, 0 = padding; or None. Tokens see their own example alone.
+        window: (length, reach); tokens see no farther than `reach` to either side;
+            or None.
 
     Returns:
         float32 (batch, 1, 1 or length, length), or None where nothing is hidden.
@@ -37,9 +39,22 @@ def attention_bias(attention_mask=None, sequence_ids=None):
         same = ops.equal(sequence_ids[:, None, :, None], sequence_ids[:, None, None, :])
         same = ops.logical_and(same, sequence_ids[:, None, None, :] > 0)
         visible = same if visible is None else ops.logical_and(visible, same)
+    if window is not None:
+        places = ops.arange(window[0])
+        near = ops.absolute(places[:, None] - places) <= window[1]
+        near = near[None, None]
+        visible = near if visible is None else ops.logical_and(visible, near)
     if visible is None:
         return None
     return ops.where(visible, 0.0, HIDDEN)
+
+
+def attention_weights(scores, bias):
+    """Softmax of scores (batch, heads, readers, length) with their bias, float32."""
+    scores = ops.cast(scores, "float32")
+    if bias is not None:
+        scores = scores + ops.cast(bias, "float32")
+    return ops.softmax(scores)
 
 
 class SelfAttention(keras.layers.Layer):
@@ -114,11 +129,7 @@ class SelfAttention(keras.layers.Layer):
         return few and foldable(self.k_proj, self.v_proj)
 
     def _weights(self, scores, bias, training):
-        """Attention weights: the softmax of scores (batch, heads, readers, length)."""
-        scores = ops.cast(scores, "float32")
-        if bias is not None:
-            scores = scores + ops.cast(bias, "float32")
-        weights = ops.cast(ops.softmax(scores), self.compute_dtype)
+        weights = ops.cast(attention_weights(scores, bias), self.compute_dtype)
         return self.attention_dropout(weights, training=training)
 
     def _heads(self, tokens, axes):

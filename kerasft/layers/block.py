@@ -1,4 +1,4 @@
-"""One block of a transformer encoder, normalised after each residual sum.
+"""One block of a transformer encoder: normalised after each residual sum, or before.
 
 Source: Vaswani et al. 2017, section 3.1 (arXiv:1706.03762).
 """
@@ -34,21 +34,63 @@ class Block(keras.layers.Layer):
         self.mlp.build(shape)
         self.mlp_norm.build(shape)
 
-    def call(self, tokens, bias=None, training=None, readers=None, packing=UNPACKED):
+    def call(self, tokens, training=None, readers=None, packing=UNPACKED, **seen):
         """Run the block.
 
         Args:
             tokens: (batch, length, width).
-            bias: what `attention_bias` gives.
             training: whether to drop.
             readers: only the first so many tokens are worked out, and come out in rows;
                 None: all, as they lie.
             packing: how `tokens` lie.
+            **seen: what else the attention is given, such as `bias`.
         """
         attended = self.attention(
-            tokens, bias=bias, training=training, readers=readers, packing=packing
+            tokens, training=training, readers=readers, packing=packing, **seen
         )
         if readers is not None:
             tokens = packing.rows(tokens, readers)
         tokens = self.attention_norm(tokens + attended)
         return self.mlp_norm(tokens + self.mlp(tokens, training=training))
+
+
+class PreNormBlock(keras.layers.Layer):
+    """Attention, then an MLP, each of normalised input and added to what it was given.
+
+    Input (batch, length, width), output (batch, readers, width).
+
+    Args:
+        attention: a `RotaryAttention`, named "attention".
+        mlp: a layer, named "mlp".
+        norm: name -> a layer norm; the two are made by it.
+        norm_first: whether the attention's input is normalised, too.
+
+    Source: Xiong et al. 2020 (arXiv:2002.04745).
+    """
+
+    def __init__(self, attention, mlp, norm, norm_first=True, **kwargs):
+        super().__init__(**kwargs)
+        self.attention_norm = norm("attention_norm") if norm_first else None
+        self.attention = attention
+        self.mlp_norm = norm("mlp_norm")
+        self.mlp = mlp
+
+    def build(self, shape):
+        """Build the parts for inputs of `shape`."""
+        if self.attention_norm is not None:
+            self.attention_norm.build(shape)
+        for part in (self.attention, self.mlp_norm, self.mlp):
+            part.build(shape)
+
+    def call(self, tokens, training=None, readers=None, packing=UNPACKED, **seen):
+        """Run the block; arguments as of `Block`."""
+        normed = tokens
+        if self.attention_norm is not None:
+            normed = self.attention_norm(tokens)
+        attended = self.attention(
+            normed, training=training, readers=readers, packing=packing, **seen
+        )
+        if readers is not None:
+            tokens = packing.rows(tokens, readers)
+        tokens = tokens + attended
+        return tokens + self.mlp(self.mlp_norm(tokens), training=training)

@@ -8,7 +8,6 @@ import keras
 from keras import ops
 
 from kerasft.layers.dropout import Dropout
-from kerasft.layers.norm import LayerNorm
 
 
 def positions_in_row(input_ids):
@@ -26,19 +25,20 @@ def positions_after_padding(input_ids, pad_token_id):
 
 
 class TokenEmbedding(keras.layers.Layer):
-    """Sum of the learned vectors of a token, its segment and its position.
+    """Sum of the learned vectors of a token, its segment and its position, normalised.
 
     Input: `input_ids`, `position_ids` and, with segments, `token_type_ids`, each
     (batch, length), the last two also (1, length). Output: (batch, length, width).
 
     Args:
-        sizes: rows of the three tables, (tokens, positions, segments); segments may
-            be 0, then there is no segment table.
+        sizes: rows of the three tables, (tokens, positions, segments); 0 positions or
+            segments: there is no such table.
         table_width: width of the tables.
         width: width of the output; a projection bridges a difference (ELECTRA).
-        epsilon: of the layer norm.
+        norm: name -> the layer norm.
         dropout: share of the output dropped.
         initializer: of tables and projection.
+        always_project: project where the widths are the same, too (ALBERT).
     """
 
     def __init__(
@@ -46,9 +46,10 @@ class TokenEmbedding(keras.layers.Layer):
         sizes,
         table_width,
         width,
-        epsilon,
+        norm,
         dropout,
         initializer="zeros",
+        always_project=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -58,17 +59,19 @@ class TokenEmbedding(keras.layers.Layer):
             return keras.layers.Embedding(rows, table_width, initializer, name=name)
 
         self.token_embedding = table(tokens, "token_embedding")
-        self.position_embedding = table(positions, "position_embedding")
+        self.position_embedding = (
+            table(positions, "position_embedding") if positions else None
+        )
         self.segment_embedding = (
             table(segments, "segment_embedding") if segments else None
         )
-        self.embedding_norm = LayerNorm(epsilon=epsilon, name="embedding_norm")
+        self.embedding_norm = norm("embedding_norm")
         self.dropout = Dropout(dropout, name="dropout")
         self.embedding_proj = (
             keras.layers.Dense(
                 width, kernel_initializer=initializer, name="embedding_proj"
             )
-            if width != table_width
+            if width != table_width or always_project
             else None
         )
         self.table_width = table_width
@@ -77,7 +80,8 @@ class TokenEmbedding(keras.layers.Layer):
         """Build tables, norm and projection for ids of `shape` (batch, length)."""
         embedded = (*shape, self.table_width)
         self.token_embedding.build(shape)
-        self.position_embedding.build(shape)
+        if self.position_embedding is not None:
+            self.position_embedding.build(shape)
         if self.segment_embedding is not None:
             self.segment_embedding.build(shape)
         self.embedding_norm.build(embedded)
@@ -91,7 +95,8 @@ class TokenEmbedding(keras.layers.Layer):
             if token_type_ids is None:
                 token_type_ids = ops.zeros_like(position_ids)
             tokens = tokens + self.segment_embedding(token_type_ids)
-        tokens = tokens + self.position_embedding(position_ids)
+        if self.position_embedding is not None:
+            tokens = tokens + self.position_embedding(position_ids)
         tokens = self.dropout(self.embedding_norm(tokens), training=training)
         if self.embedding_proj is None:
             return tokens

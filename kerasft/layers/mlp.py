@@ -45,3 +45,60 @@ class Mlp(keras.layers.Layer):
         """Apply the network to each token."""
         hidden = self.activation(self.up_proj(tokens))
         return self.dropout(self.down_proj(hidden), training=training)
+
+
+class GatedMlp(keras.layers.Layer):
+    """Widen each token twice, let one half gate the other, narrow the product.
+
+    Input and output: (batch, length, width). Both halves come from one projection,
+    `gate_up_proj`: first what the activation is applied to, then its factor.
+
+    Args:
+        hidden_width: width of a half.
+        activation: a name of `ACTIVATIONS`.
+        dropout: share of the product dropped.
+        use_bias: whether the projections have biases.
+        initializers: of `gate_up_proj` and of `down_proj`.
+
+    Source: Shazeer 2020, "GLU Variants Improve Transformer" (arXiv:2002.05202).
+    """
+
+    def __init__(
+        self,
+        hidden_width,
+        activation,
+        dropout,
+        use_bias,
+        initializers=("zeros", "zeros"),
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.hidden_width = hidden_width
+        self.activation = ACTIVATIONS[activation]
+        first, second = initializers
+        self.gate_up_proj = keras.layers.Dense(
+            2 * hidden_width,
+            use_bias=use_bias,
+            kernel_initializer=first,
+            name="gate_up_proj",
+        )
+        self.down_initializer, self.use_bias = second, use_bias
+        self.dropout = Dropout(dropout, name="dropout")
+
+    def build(self, shape):
+        """Build both projections for inputs of `shape`."""
+        self.gate_up_proj.build(shape)
+        self.down_proj = keras.layers.Dense(
+            shape[-1],
+            use_bias=self.use_bias,
+            kernel_initializer=self.down_initializer,
+            name="down_proj",
+        )
+        self.down_proj.build((*shape[:-1], self.hidden_width))
+
+    def call(self, tokens, training=None):
+        """Apply the network to each token."""
+        both = self.gate_up_proj(tokens)
+        gated = self.activation(both[..., : self.hidden_width])
+        gated = gated * both[..., self.hidden_width :]
+        return self.down_proj(self.dropout(gated, training=training))

@@ -15,12 +15,15 @@ from kerasft.layers.gradient import with_gradient
 class LayerNorm(keras.layers.LayerNormalization):
     """Shift and scale each token's features to mean 0 and variance 1, then learn both.
 
+    With `center=False` the mean stays 0.
+
     Input and output: (..., width). Computed in float32 under half precision.
     """
 
     def call(self, inputs):
         """Normalise the last axis."""
-        weights = (ops.cast(w, "float32") for w in (self.gamma, self.beta))
+        beta = ops.zeros_like(self.gamma) if self.beta is None else self.beta
+        weights = (ops.cast(w, "float32") for w in (self.gamma, beta))
         outputs = _normalised(self.epsilon)(ops.cast(inputs, "float32"), *weights)
         return ops.cast(outputs, self.compute_dtype)
 
@@ -50,3 +53,8 @@ def _normalised(epsilon):
         return unit * gamma + beta, gradient
 
     return normalise
+
+
+def norm_maker(epsilon, center=True):
+    """A function name -> new `LayerNorm`, for the parts that make several."""
+    return lambda name: LayerNorm(epsilon=epsilon, center=center, name=name)

@@ -5,6 +5,7 @@ whether dropout comes first.
 """
 
 import keras
+from keras import ops
 
 from kerasft.layers.activation import ACTIVATIONS
 from kerasft.layers.dropout import Dropout
@@ -20,7 +21,7 @@ class FirstTokenHead(keras.layers.Layer):
         num_labels: logits per text.
         activation: a name of `ACTIVATIONS`, after the pooler.
         dropout: share dropped before the logits.
-        dropout_first: whether the same share is dropped before the pooler, too.
+        first_dropout: share dropped before the pooler.
         initializer: of both kernels.
     """
 
@@ -31,7 +32,7 @@ class FirstTokenHead(keras.layers.Layer):
         num_labels,
         activation,
         dropout,
-        dropout_first=False,
+        first_dropout=0.0,
         initializer="zeros",
         **kwargs,
     ):
@@ -39,9 +40,7 @@ class FirstTokenHead(keras.layers.Layer):
         self.num_labels = num_labels
         self.activation = ACTIVATIONS[activation]
         self.initializer = initializer
-        self.first_dropout = Dropout(
-            dropout if dropout_first else 0.0, name="first_dropout"
-        )
+        self.first_dropout = Dropout(first_dropout, name="first_dropout")
         self.dropout = Dropout(dropout, name="dropout")
 
     def build(self, shape):
@@ -56,8 +55,75 @@ class FirstTokenHead(keras.layers.Layer):
         self.pooler.build(first)
         self.logits.build(first)
 
-    def call(self, hidden_states, training=None):
+    def call(self, hidden_states, training=None, attention_mask=None):
         """Pool the first token and score it."""
         first = self.first_dropout(hidden_states[:, 0], training=training)
         pooled = self.activation(self.pooler(first))
+        return self.logits(self.dropout(pooled, training=training))
+
+
+class PooledHead(keras.layers.Layer):
+    """Logits of a text from its first token or the mean of all, normalised between.
+
+    Input: (batch, length, width). Output: (batch, num_labels).
+    Attribute `readers`: how many tokens, from the first, it looks at; None: all.
+
+    Args:
+        num_labels: logits per text.
+        activation: a name of `ACTIVATIONS`, after the pooler.
+        dropout: share dropped before the logits.
+        norm: name -> a layer norm, after the activation.
+        pooling: "cls" or "mean".
+        pooler_bias: whether the pooler has a bias.
+        initializers: of the pooler's kernel and of the logits'.
+
+    Source: Warner et al. 2024 (arXiv:2412.13663), as in `transformers`.
+    """
+
+    def __init__(
+        self,
+        num_labels,
+        activation,
+        dropout,
+        norm,
+        pooling,
+        pooler_bias=False,
+        initializers=("zeros", "zeros"),
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.num_labels = num_labels
+        self.activation = ACTIVATIONS[activation]
+        self.readers = 1 if pooling == "cls" else None
+        self.pooler_bias = pooler_bias
+        self.initializers = tuple(initializers)
+        self.pooler_norm = norm("pooler_norm")
+        self.dropout = Dropout(dropout, name="dropout")
+
+    def build(self, shape):
+        """Build pooler, norm and logits for hidden states of `shape`."""
+        pooled = (shape[0], shape[-1])
+        first, second = self.initializers
+        self.pooler = keras.layers.Dense(
+            shape[-1],
+            use_bias=self.pooler_bias,
+            kernel_initializer=first,
+            name="pooler",
+        )
+        self.logits = keras.layers.Dense(
+            self.num_labels, kernel_initializer=second, name="logits"
+        )
+        for layer in (self.pooler, self.pooler_norm, self.logits):
+            layer.build(pooled)
+
+    def call(self, hidden_states, training=None, attention_mask=None):
+        """Pool and score; the mean is over the tokens of `attention_mask`."""
+        if self.readers:
+            pooled = hidden_states[:, 0]
+        elif attention_mask is None:
+            pooled = ops.mean(hidden_states, axis=1)
+        else:
+            real = ops.cast(attention_mask, hidden_states.dtype)[..., None]
+            pooled = ops.sum(hidden_states * real, axis=1) / ops.sum(real, axis=1)
+        pooled = self.pooler_norm(self.activation(self.pooler(pooled)))
         return self.logits(self.dropout(pooled, training=training))

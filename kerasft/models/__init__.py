@@ -1,7 +1,15 @@
 """Backbones: one family of pretrained models a file, all of them in `FAMILIES`."""
 
 from kerasft._registry import Registry
-from kerasft.models import bert, distilbert, electra, roberta
+from kerasft.models import (
+    albert,
+    bert,
+    deberta,
+    distilbert,
+    electra,
+    modernbert,
+    roberta,
+)
 from kerasft.models.backbone import Backbone
 
 __all__ = ["FAMILIES", "Backbone", "family_of"]
@@ -9,9 +17,12 @@ __all__ = ["FAMILIES", "Backbone", "family_of"]
 FAMILIES = Registry(
     "model family",
     **{
+        "albert": albert.FAMILY,
         "bert": bert.FAMILY,
+        "deberta-v2": deberta.FAMILY,
         "distilbert": distilbert.FAMILY,
         "electra": electra.FAMILY,
+        "modernbert": modernbert.FAMILY,
         "roberta": roberta.FAMILY,
         "xlm-roberta": roberta.XLM_FAMILY,
     },

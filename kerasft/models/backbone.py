@@ -7,6 +7,7 @@ import abc
 
 import keras
 
+from kerasft._errors import DataError
 from kerasft.checkpoints.folders import atomic_folder
 from kerasft.checkpoints.locate import locate
 from kerasft.checkpoints.tensors import TensorReader
@@ -33,6 +34,23 @@ class Backbone(keras.Model, abc.ABC):
     @abc.abstractmethod
     def call(self, inputs, training=None, readers=None):
         """Compute the hidden states, of the first `readers` tokens or of all."""
+
+    @staticmethod
+    def positions_of(inputs, usual):
+        """The `position_ids` of `inputs`; where there are none, `usual(input_ids)`.
+
+        Raises:
+            DataError: packed rows without them.
+        """
+        position_ids = inputs.get("position_ids")
+        if position_ids is not None:
+            return position_ids
+        if inputs.get("sequence_ids") is not None:
+            raise DataError(
+                "Packed rows (sequence_ids) need position_ids, which start anew with "
+                "each example."
+            )
+        return usual(inputs["input_ids"])
 
     @classmethod
     def from_pretrained(cls, name_or_folder, revision=None):

@@ -1,12 +1,11 @@
 """BERT: a bidirectional encoder, normalised after each sum.
 
-RoBERTa, DistilBERT and ELECTRA are the same formula with other numbers and names;
-their files hold only those.
+RoBERTa, DistilBERT, ELECTRA and ALBERT are the same formula with other numbers and
+names; their files hold only those.
 
 Source: Devlin et al. 2018 (arXiv:1810.04805).
 """
 
-from kerasft._errors import DataError
 from kerasft.layers.attention import SelfAttention, attention_bias
 from kerasft.layers.block import Block
 from kerasft.layers.embedding import (
@@ -16,6 +15,7 @@ from kerasft.layers.embedding import (
 )
 from kerasft.layers.initializer import normal
 from kerasft.layers.mlp import Mlp
+from kerasft.layers.norm import norm_maker
 from kerasft.layers.packing import packing_of
 from kerasft.layers.pooling import FirstTokenHead
 from kerasft.models.backbone import Backbone
@@ -39,25 +39,36 @@ class BertBackbone(Backbone):
             (config.vocab_size, config.max_position_embeddings, config.type_vocab_size),
             config.embedding_size,
             config.hidden_size,
-            config.layer_norm_eps,
+            norm_maker(config.layer_norm_eps),
             config.hidden_dropout,
             initializer,
+            always_project=config.always_projects,
             name="embedding",
         )
-        for i in range(config.num_layers):
+        for i in range(config.num_blocks):
             # By attribute, not in a list: tf.train.Checkpoint drops layers in lists.
-            setattr(self, f"block_{i}", _new_block(config, initializer, f"block_{i}"))
+            attention = SelfAttention(
+                config.num_heads,
+                config.attention_dropout,
+                config.after_attention_dropout,
+                initializer,
+                name="attention",
+            )
+            block = new_block(config, attention, initializer, f"block_{i}")
+            setattr(self, f"block_{i}", block)
         self.build()
 
     @property
     def blocks(self):
-        """The blocks, from the embedding upwards."""
-        return [getattr(self, f"block_{i}") for i in range(self.config.num_layers)]
+        """The blocks, from the embedding upwards; a shared one each time it is run."""
+        config = self.config
+        blocks = [getattr(self, f"block_{i}") for i in range(config.num_blocks)]
+        return blocks * (config.num_layers // config.num_blocks)
 
     def build(self, input_shape=None):
         """Make all weights; they depend on the config alone."""
         self.embedding.build((None, None))
-        for block in self.blocks:
+        for block in self.blocks[: self.config.num_blocks]:
             block.build((None, None, self.config.hidden_size))
 
     def call(self, inputs, training=None, readers=None):
@@ -67,17 +78,9 @@ class BertBackbone(Backbone):
         the last block works out no others.
         """
         input_ids = inputs["input_ids"]
-        sequence_ids = inputs.get("sequence_ids")
-        position_ids = inputs.get("position_ids")
-        if position_ids is None and sequence_ids is not None:
-            raise DataError(
-                "Packed rows (sequence_ids) need position_ids, which start anew with "
-                "each example."
-            )
-        if position_ids is None:
-            position_ids = self._default_positions(input_ids)
+        position_ids = self.positions_of(inputs, self._default_positions)
         attention_mask = inputs.get("attention_mask")
-        bias = attention_bias(attention_mask, sequence_ids)
+        bias = attention_bias(attention_mask, inputs.get("sequence_ids"))
         packing = packing_of(attention_mask)
         hidden = self.embedding(
             input_ids, position_ids, inputs.get("token_type_ids"), training=training
@@ -96,28 +99,17 @@ class BertBackbone(Backbone):
         return positions_in_row(input_ids)
 
 
-def _new_block(config, initializer, name):
-    projection_dropout = config.projection_dropout
-    if projection_dropout is None:
-        projection_dropout = config.hidden_dropout
-    return Block(
-        SelfAttention(
-            config.num_heads,
-            config.attention_dropout,
-            projection_dropout,
-            initializer,
-            name="attention",
-        ),
-        Mlp(
-            config.intermediate_size,
-            config.hidden_act,
-            config.hidden_dropout,
-            initializer,
-            name="mlp",
-        ),
-        config.layer_norm_eps,
-        name=name,
+def new_block(config, attention, initializer, name):
+    """A `Block` of this attention and the config's MLP."""
+    dropout = config.mlp_dropout
+    mlp = Mlp(
+        config.intermediate_size,
+        config.hidden_act,
+        config.hidden_dropout if dropout is None else dropout,
+        initializer,
+        name="mlp",
     )
+    return Block(attention, mlp, config.layer_norm_eps, name=name)
 
 
 def first_token_head(activation, dropout_first=False):
@@ -128,7 +120,7 @@ def first_token_head(activation, dropout_first=False):
             num_labels,
             activation,
             config.head_dropout,
-            dropout_first,
+            config.head_dropout if dropout_first else 0.0,
             normal(config.initializer_range),
             name="head",
         )

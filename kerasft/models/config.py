@@ -37,6 +37,18 @@ def _share(optional=False):
     return _number(lambda value: 0 <= value < 1, "a number from 0 to below 1", optional)
 
 
+def _flag():
+    return (lambda value: isinstance(value, bool)), "true or false"
+
+
+def _all_of(known):
+    """A check of a tuple of words."""
+    return (
+        lambda value: isinstance(value, tuple) and all(v in known for v in value),
+        f"a list of {' and '.join(known)}",
+    )
+
+
 def _one_of(known):
     return (
         lambda value: value is None or (isinstance(value, str) and value in known),
@@ -59,6 +71,7 @@ CHECKS = {
     "attention_dropout": _share(),
     "classifier_dropout": _share(optional=True),
     "projection_dropout": _share(optional=True),
+    "mlp_dropout": _share(optional=True),
     "layer_norm_eps": _number(lambda value: 0 < value <= 1, "above 0, at most 1"),
     "initializer_range": _number(lambda value: 0 < value <= 100, "above 0 to 100"),
     "hidden_act": _one_of(ACTIVATIONS),
@@ -69,6 +82,23 @@ CHECKS = {
             "multi_label_classification",
         )
     ),
+    "layer_types": _all_of(("full_attention", "sliding_attention")),
+    "local_attention": _integer(1, 10_000_000),
+    "full_theta": _number(lambda value: 1 < value <= 1e12, "above 1, at most 1e12"),
+    "local_theta": _number(lambda value: 1 < value <= 1e12, "above 1, at most 1e12"),
+    "attention_bias": _flag(),
+    "mlp_bias": _flag(),
+    "norm_bias": _flag(),
+    "classifier_bias": _flag(),
+    "classifier_pooling": _one_of(("cls", "mean")),
+    "classifier_activation": _one_of(ACTIVATIONS),
+    "position_terms": _all_of(("c2p", "p2c")),
+    "position_buckets": _integer(-1, 1_000_000),
+    "max_relative_positions": _integer(-1, 1_000_000),
+    "position_biased_input": _flag(),
+    "pooler_dropout": _share(),
+    "pooler_activation": _one_of(ACTIVATIONS),
+    "initializer_cutoff": _number(lambda value: 0 < value <= 100, "above 0 to 100"),
 }
 
 # Fields of config.json that are kept though they are words; other words could name
@@ -105,6 +135,12 @@ class EncoderConfig:
     """Share dropped in a head; None is `hidden_dropout`."""
     projection_dropout: float | None = None
     """Share dropped after attention's o_proj; None is `hidden_dropout`."""
+    mlp_dropout: float | None = None
+    """Share dropped after the MLP; None is `hidden_dropout`."""
+    always_projects: bool = False
+    """Whether embeddings are projected even where they are as wide as the blocks."""
+    shared_block: bool = False
+    """Whether one block is run `num_layers` times, as ALBERT's is."""
     positions_after_padding: bool = False
     """Whether positions count from `pad_token_id` + 1, as RoBERTa's do."""
     initializer_range: float = 0.02
@@ -135,6 +171,18 @@ class EncoderConfig:
             )
         if self.embedding_size is None:
             object.__setattr__(self, "embedding_size", self.hidden_size)
+
+    @property
+    def num_blocks(self):
+        """Blocks that have weights of their own."""
+        return 1 if self.shared_block else self.num_layers
+
+    @property
+    def after_attention_dropout(self):
+        """Share dropped after attention's o_proj."""
+        if self.projection_dropout is None:
+            return self.hidden_dropout
+        return self.projection_dropout
 
     @property
     def head_dropout(self):
@@ -170,7 +218,9 @@ def from_json(family, content, source):
     values |= {
         ours: content[theirs] for ours, theirs in spelling.items() if theirs in content
     }
-    problems = [
+    problems = []
+    values |= family.read_more(content, problems)
+    problems += [
         f"{spelling.get(f.name, f.name)} is missing"
         for f in fields(family.config_class)
         if f.default is MISSING
@@ -228,6 +278,7 @@ def to_json(family, config, architecture):
     content = {
         **config.extra,
         **{theirs: getattr(config, ours) for ours, theirs in family.config_rows},
+        **family.write_more(config),
         "architectures": [family.architecture + architecture],
         "dtype": "float32",
         "model_type": family.model_type,

@@ -18,6 +18,8 @@ class Head:
     """Name rows; theirs written in full, with the backbone's prefix where it has it."""
     architecture: str
     """End of the `transformers` class name: "ForSequenceClassification"."""
+    pretrained: tuple[str, ...] = ()
+    """Layers that pretraining gave to the checkpoint, though no head is there yet."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,10 @@ class Family:
     """Config fields that config.json may leave out, or that the family fixes."""
     only: Mapping = field(default_factory=dict)
     """Fields of config.json with the one value that the formula here covers."""
+    read_more: Callable = lambda content, problems: {}
+    """(config.json, list of problems to add to) -> our fields that no row gives."""
+    write_more: Callable = lambda config: {}
+    """config -> the fields of config.json that `read_more` reads."""
 
     def new_backbone(self, config, **kwargs):
         """Make a backbone with new random weights."""

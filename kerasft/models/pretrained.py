@@ -55,11 +55,11 @@ def empty_backbone(family, config, reader):
 
 def _size_misfits(family, config, reader):
     """Yield a sentence for each size that the file's headers do not show."""
-    layers = names.expand(family.rows, config.num_layers)
+    layers = names.expand(family.rows, config.num_blocks)
     spelling = dict(family.config_rows)
     for field, pattern, axis in family.size_rows:
         expected = getattr(config, field)
-        for i in range(config.num_layers if "{i}" in pattern else 1):
+        for i in range(config.num_blocks if "{i}" in pattern else 1):
             path = pattern.format(i=i)
             key = names.find_key(path, layers, family.prefix, reader)
             if key is None:
@@ -121,7 +121,7 @@ def _match_backbone(weights, backbone, reader):
         {our path: their key}, and a sentence for each misfit.
     """
     prefix = backbone.family.prefix
-    layers = names.expand(backbone.family.rows, backbone.config.num_layers)
+    layers = names.expand(backbone.family.rows, backbone.config.num_blocks)
     found, missing, misfits = names.match(weights, layers, prefix, reader)
     misfits += [f"{path}: the file has no {key}" for path, key in missing.items()]
     misfits += [
@@ -134,17 +134,22 @@ def _match_backbone(weights, backbone, reader):
 def _match_head(weights, family, head_name, reader):
     """Find a head's keys: all of the head, or none of it.
 
-    A layer under the backbone's prefix (BERT's pooler) was pretrained with the
-    backbone, so it may be there when the rest is not; not the other way round.
+    A layer under the backbone's prefix (BERT's pooler), or in `Head.pretrained`, was
+    pretrained with the backbone, so it may be there when the rest is not; not the other
+    way round.
 
     Returns:
         {our path: their key}, and a sentence for each misfit.
     """
     prefix = family.prefix
-    layers = dict(family.heads[head_name].rows)
+    head = family.heads[head_name]
+    layers = dict(head.rows)
     found, missing, misfits = names.match(weights, layers, prefix, reader)
     found_layers = {path.rpartition("/")[0] for path in found}
-    has_own = any(not layers[layer].startswith(prefix) for layer in found_layers)
+    has_own = any(
+        layer not in head.pretrained and not layers[layer].startswith(prefix)
+        for layer in found_layers
+    )
     misfits += [
         f"{path}: the file has no {key}, though it has other weights of this head"
         for path, key in missing.items()
@@ -167,7 +172,7 @@ def named_tensors(backbone, head_name=None, head=None):
         CheckpointError: a weight is no part of the family, such as an adapter's.
     """
     family = backbone.family
-    layers = names.expand(family.rows, backbone.config.num_layers)
+    layers = names.expand(family.rows, backbone.config.num_blocks)
     tensors = names.named_arrays(weights_of(backbone), layers)
     if head is None:
         for key, array in tensors:

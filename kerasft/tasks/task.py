@@ -56,7 +56,8 @@ class Task(TrainStep, Feeding, keras.Model):
     def call(self, inputs, training=None):
         """Compute the logits."""
         hidden = self.backbone(inputs, training=training, readers=self.head.readers)
-        return self.head(hidden, training=training)
+        mask = inputs.get("attention_mask")
+        return self.head(hidden, training=training, attention_mask=mask)
 
     @abc.abstractmethod
     def default_loss(self):

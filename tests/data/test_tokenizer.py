@@ -1,9 +1,11 @@
 """Token ids against `transformers.AutoTokenizer` and the Rust tokenizer itself."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+import sentencepiece
 import tokenizers
 import transformers
 from hypothesis import given, settings
@@ -220,3 +222,35 @@ def test_the_fingerprint_follows_whatever_changes_ids(tmp_path):
         save_tokenizer(folder, words=words)
     one, same, other = (Tokenizer.from_pretrained(f, 12).fingerprint for f in folders)
     assert one == same != other
+
+
+@pytest.mark.parametrize(
+    ("model_type", "file"),
+    [
+        ("deberta-v2", "spm.model"),
+        ("albert", "spiece.model"),
+        ("xlm-roberta", "sentencepiece.bpe.model"),
+    ],
+)
+def test_a_folder_with_a_sentencepiece_model_alone_is_read(model_type, file, tmp_path):
+    text = Path(__file__).with_name("test_tokenizer.py")
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(text),
+        model_prefix=str(tmp_path / "trained"),
+        vocab_size=150,
+        hard_vocab_limit=False,
+        control_symbols=["[CLS]", "[SEP]", "[MASK]"] if model_type == "albert" else [],
+        pad_id=3,
+        minloglevel=2,
+    )
+    (tmp_path / "trained.model").rename(tmp_path / file)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type}))
+    texts = ["A folder with a model.", "a [SEP] b é ﬁ", ""]
+    ours = Tokenizer.from_pretrained(tmp_path, 64).encode(texts)
+    reference = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    expected = reference(texts, split_special_tokens=True)["input_ids"]
+    assert ours.lengths.tolist() == [len(ids) for ids in expected]
+    assert ours.ids.tolist() == [i for ids in expected for i in ids]
+    (tmp_path / "saved").mkdir()
+    Tokenizer.from_pretrained(tmp_path, 64).save(tmp_path / "saved")
+    assert (tmp_path / "saved" / file).read_bytes() == (tmp_path / file).read_bytes()

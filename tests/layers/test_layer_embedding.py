@@ -13,11 +13,18 @@ from kerasft.layers.embedding import (
     positions_in_row,
 )
 from kerasft.layers.initializer import normal
+from kerasft.layers.norm import norm_maker
 
 
 def new_embedding(segments=2, width=8):
     layer = TokenEmbedding(
-        (11, 5, segments), 8, width, 1e-12, 0.0, normal(1.0), name="embedding"
+        (11, 5, segments),
+        8,
+        width,
+        norm_maker(1e-12),
+        0.0,
+        normal(1.0),
+        name="embedding",
     )
     layer.build((None, None))
     return layer

@@ -1,0 +1,303 @@
+"""ModernBERT: normalised before each part, turned positions, most blocks local.
+
+Every third block sees the whole text, the others a window; MLPs are gated; there are
+no biases, no segments, no position table.
+
+Source: Warner et al. 2024 (arXiv:2412.13663), section 2.1.
+"""
+
+import math
+from dataclasses import dataclass
+
+from keras import ops
+
+from kerasft._errors import SettingsError
+from kerasft.layers.attention import attention_bias
+from kerasft.layers.block import PreNormBlock
+from kerasft.layers.embedding import TokenEmbedding, positions_in_row
+from kerasft.layers.initializer import cut_normal
+from kerasft.layers.mlp import GatedMlp
+from kerasft.layers.norm import norm_maker
+from kerasft.layers.packing import packing_of
+from kerasft.layers.pooling import PooledHead
+from kerasft.layers.rotary import RotaryAttention, rotation
+from kerasft.models.backbone import Backbone
+from kerasft.models.config import EncoderConfig
+from kerasft.models.family import Family, Head
+
+FULL, LOCAL = "full_attention", "sliding_attention"
+
+
+@dataclass(frozen=True)
+class ModernBertConfig(EncoderConfig):
+    """Sizes and settings of a ModernBERT; also those of `EncoderConfig`.
+
+    Raises:
+        SettingsError: values out of bounds, all of them told at once.
+    """
+
+    layer_types: tuple[str, ...] = ()
+    """Of each block "full_attention" or "sliding_attention"; () is every third full."""
+    local_attention: int = 128
+    """Tokens in a window, half of them to either side."""
+    full_theta: float = 160_000.0
+    local_theta: float = 10_000.0
+    attention_bias: bool = False
+    mlp_bias: bool = False
+    norm_bias: bool = False
+    classifier_bias: bool = False
+    classifier_pooling: str = "cls"
+    """What a head of whole texts looks at: "cls", the first token, or "mean"."""
+    classifier_activation: str = "gelu"
+    initializer_cutoff: float = 2.0
+    """New weights are at most so many standard deviations from 0."""
+
+    def __post_init__(self):
+        if not self.layer_types:
+            types = (LOCAL if i % 3 else FULL for i in range(self.num_layers))
+            object.__setattr__(self, "layer_types", tuple(types))
+        super().__post_init__()
+        if len(self.layer_types) != self.num_layers:
+            raise SettingsError(
+                f"layer_types names {len(self.layer_types)} blocks, but there are "
+                f"{self.num_layers}."
+            )
+
+
+class ModernBertBackbone(Backbone):
+    """Embedding, blocks that see all or a window, a last norm.
+
+    Args:
+        family: its `Family`.
+        config: its `ModernBertConfig`.
+        initializer: of tables and kernels; None draws cut normal numbers.
+    """
+
+    def __init__(self, family, config, initializer=None, name="backbone"):
+        super().__init__(family, config, name=name)
+        self.norm = norm_maker(config.layer_norm_eps, center=config.norm_bias)
+        self.embedding = TokenEmbedding(
+            (config.vocab_size, 0, 0),
+            config.hidden_size,
+            config.hidden_size,
+            self.norm,
+            config.hidden_dropout,
+            initializer or _drawn(config),
+            name="embedding",
+        )
+        for i in range(config.num_layers):
+            # By attribute, not in a list: tf.train.Checkpoint drops layers in lists.
+            setattr(self, f"block_{i}", self._new_block(i, initializer))
+        self.final_norm = self.norm("final_norm")
+        self.build()
+
+    def _new_block(self, i, initializer):
+        config = self.config
+        initializers = (
+            initializer or _drawn(config),
+            initializer or _drawn(config, 1 / math.sqrt(2 * config.num_layers)),
+        )
+        attention = RotaryAttention(
+            config.num_heads,
+            config.attention_dropout,
+            config.attention_dropout,
+            config.attention_bias,
+            *initializers,
+            name="attention",
+        )
+        mlp = GatedMlp(
+            config.intermediate_size,
+            config.hidden_act,
+            config.mlp_dropout,
+            config.mlp_bias,
+            initializers,
+            name="mlp",
+        )
+        return PreNormBlock(attention, mlp, self.norm, i > 0, name=f"block_{i}")
+
+    @property
+    def blocks(self):
+        """The blocks, from the embedding upwards."""
+        return [getattr(self, f"block_{i}") for i in range(self.config.num_layers)]
+
+    def build(self, input_shape=None):
+        """Make all weights; they depend on the config alone."""
+        self.embedding.build((None, None))
+        for part in (*self.blocks, self.final_norm):
+            part.build((None, None, self.config.hidden_size))
+
+    def call(self, inputs, training=None, readers=None):
+        """Compute the hidden states, of the first `readers` tokens or of all."""
+        input_ids = inputs["input_ids"]
+        position_ids = self.positions_of(inputs, positions_in_row)
+        packing = packing_of(inputs.get("attention_mask"))
+        seen = self._seen(inputs, position_ids)
+        hidden = self.embedding(input_ids, position_ids, training=training)
+        hidden = packing.packed(hidden)
+        last = self.config.num_layers - 1
+        for i, block in enumerate(self.blocks):
+            hidden = block(
+                hidden,
+                **seen[self.config.layer_types[i]],
+                training=training,
+                readers=readers if i == last else None,
+                packing=packing,
+            )
+        hidden = self.final_norm(hidden)
+        return packing.rows(hidden) if readers is None else hidden
+
+    def _seen(self, inputs, position_ids):
+        """Who sees whom and how far apart they are, by kind of block."""
+        config, length = self.config, ops.shape(inputs["input_ids"])[1]
+        masks = inputs.get("attention_mask"), inputs.get("sequence_ids")
+        size = config.hidden_size // config.num_heads
+        window = (length, config.local_attention // 2)
+        return {
+            FULL: {
+                "bias": attention_bias(*masks),
+                "turn": rotation(position_ids, size, config.full_theta),
+            },
+            LOCAL: {
+                "bias": attention_bias(*masks, window=window),
+                "turn": rotation(position_ids, size, config.local_theta),
+            },
+        }
+
+
+def _drawn(config, share=1.0):
+    """Initializer of new weights: normal, cut off; its deviation times `share`."""
+    return cut_normal(config.initializer_range * share, config.initializer_cutoff)
+
+
+def new_head(config, num_labels):
+    """The `Head.build` of whole texts."""
+    shares = 1 / math.sqrt(2 * config.num_layers), config.hidden_size**-0.5
+    deviations = config.initializer_range * shares[0], shares[1]
+    head = PooledHead(
+        num_labels,
+        config.classifier_activation,
+        config.head_dropout,
+        norm=norm_maker(config.layer_norm_eps, center=config.norm_bias),
+        pooling=config.classifier_pooling,
+        pooler_bias=config.classifier_bias,
+        initializers=[cut_normal(d, config.initializer_cutoff) for d in deviations],
+        name="head",
+    )
+    head.build((None, None, config.hidden_size))
+    return head
+
+
+def _read_more(content, problems):
+    """Fields that are spelled in several ways, or lie deeper."""
+    kinds = content.get("layer_types")
+    every = content.get("global_attn_every_n_layers", 3)
+    layers = content.get("num_hidden_layers")
+    if kinds is None and type(every) is int and every > 0 and type(layers) is int:
+        kinds = [LOCAL if i % every else FULL for i in range(layers)]
+    values = {} if kinds is None else {"layer_types": kinds}
+    if isinstance(kinds, list):
+        values["layer_types"] = tuple(map(str, kinds))
+    for kind, field, old in (
+        (FULL, "full_theta", "global_rope_theta"),
+        (LOCAL, "local_theta", "local_rope_theta"),
+    ):
+        told = content.get("rope_parameters") or {}
+        told = (told.get(kind) or {}) if isinstance(told, dict) else told
+        if not isinstance(told, dict):
+            problems.append("rope_parameters is not an object of objects")
+            continue
+        if told.get("rope_type", "default") != "default":
+            problems.append(
+                f"rope_parameters: {told['rope_type']!r:.60}, only 'default' is known"
+            )
+        theta = told.get("rope_theta", content.get(old))
+        if theta is not None:
+            values[field] = theta
+    return values
+
+
+def _write_more(config):
+    """The same as `transformers` 5 spells them."""
+    thetas = {FULL: config.full_theta, LOCAL: config.local_theta}
+    return {
+        "layer_types": list(config.layer_types),
+        "rope_parameters": {
+            kind: {"rope_theta": theta, "rope_type": "default"}
+            for kind, theta in thetas.items()
+        },
+    }
+
+
+BLOCK = "model.layers.{i}."
+
+FAMILY = Family(
+    model_type="modernbert",
+    architecture="ModernBert",
+    prefix="model.",
+    config_class=ModernBertConfig,
+    backbone_class=ModernBertBackbone,
+    config_rows=(
+        ("vocab_size", "vocab_size"),
+        ("hidden_size", "hidden_size"),
+        ("num_layers", "num_hidden_layers"),
+        ("num_heads", "num_attention_heads"),
+        ("intermediate_size", "intermediate_size"),
+        ("max_position_embeddings", "max_position_embeddings"),
+        ("hidden_act", "hidden_activation"),
+        ("layer_norm_eps", "norm_eps"),
+        ("hidden_dropout", "embedding_dropout"),
+        ("attention_dropout", "attention_dropout"),
+        ("mlp_dropout", "mlp_dropout"),
+        ("classifier_dropout", "classifier_dropout"),
+        ("classifier_pooling", "classifier_pooling"),
+        ("classifier_activation", "classifier_activation"),
+        ("classifier_bias", "classifier_bias"),
+        ("attention_bias", "attention_bias"),
+        ("mlp_bias", "mlp_bias"),
+        ("norm_bias", "norm_bias"),
+        ("local_attention", "local_attention"),
+        ("initializer_range", "initializer_range"),
+        ("initializer_cutoff", "initializer_cutoff_factor"),
+        ("pad_token_id", "pad_token_id"),
+        ("problem_type", "problem_type"),
+    ),
+    read_more=_read_more,
+    write_more=_write_more,
+    rows=(
+        ("embedding/token_embedding", "model.embeddings.tok_embeddings"),
+        ("embedding/embedding_norm", "model.embeddings.norm"),
+        ("block_{i}/attention_norm", BLOCK + "attn_norm"),
+        ("block_{i}/attention/qkv_proj", BLOCK + "attn.Wqkv"),
+        ("block_{i}/attention/o_proj", BLOCK + "attn.Wo"),
+        ("block_{i}/mlp_norm", BLOCK + "mlp_norm"),
+        ("block_{i}/mlp/gate_up_proj", BLOCK + "mlp.Wi"),
+        ("block_{i}/mlp/down_proj", BLOCK + "mlp.Wo"),
+        ("final_norm", "model.final_norm"),
+    ),
+    size_rows=(
+        ("vocab_size", "embedding/token_embedding/embeddings", 0),
+        ("hidden_size", "embedding/token_embedding/embeddings", 1),
+        ("intermediate_size", "block_{i}/mlp/down_proj/kernel", 0),
+    ),
+    heads={
+        "text_classifier": Head(
+            build=new_head,
+            rows=(
+                ("pooler", "head.dense"),
+                ("pooler_norm", "head.norm"),
+                ("logits", "classifier"),
+            ),
+            architecture="ForSequenceClassification",
+            pretrained=("pooler", "pooler_norm"),
+        ),
+    },
+    defaults={
+        "type_vocab_size": 0,
+        "layer_norm_eps": 1e-5,
+        "hidden_dropout": 0.0,
+        "attention_dropout": 0.0,
+        "mlp_dropout": 0.0,
+        "classifier_dropout": 0.0,
+        "local_attention": 128,
+    },
+)
