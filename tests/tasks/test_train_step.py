@@ -74,11 +74,11 @@ def weights_by_key(task):
 
 def still(model_type):
     """A random torch classifier without dropout."""
-    names = (
-        ("dropout", "attention_dropout", "seq_classif_dropout")
-        if model_type == "distilbert"
-        else ("hidden_dropout_prob", "attention_probs_dropout_prob")
-    )
+    names = {
+        "albert": ("classifier_dropout_prob",),  # The others are 0 already.
+        "distilbert": ("dropout", "attention_dropout", "seq_classif_dropout"),
+        "modernbert": (),
+    }.get(model_type, ("hidden_dropout_prob", "attention_probs_dropout_prob"))
     return torch_classifier(model_type, **dict.fromkeys(names, 0.0))
 
 
