@@ -42,26 +42,39 @@ class CrossEntropy(ItemLoss):
     Args:
         label_smoothing: share of the target spread evenly over all classes.
         class_weight: weight of each class, in label order; None: all weigh 1.
+        focal_gamma: the loss is multiplied by (1 - probability of the label) to this
+            power, so that rows which are right already count little; 0: it is not.
 
     `call` takes labels (...) integers and logits (..., classes).
 
-    Source: Szegedy et al. 2016 (arXiv:1512.00567), section 7, for the smoothing.
+    Source: Szegedy et al. 2016 (arXiv:1512.00567), section 7, for the smoothing; Lin et
+    al. 2017 (arXiv:1708.02002), section 3.2, for the focus.
     """
 
-    def __init__(self, label_smoothing=0.0, class_weight=None, name="cross_entropy"):
+    def __init__(
+        self,
+        label_smoothing=0.0,
+        class_weight=None,
+        focal_gamma=0.0,
+        name="cross_entropy",
+    ):
         super().__init__(name)
         self.label_smoothing = _share(label_smoothing)
         self.class_weight = class_weight
+        self.focal_gamma = _power(focal_gamma)
 
     def call(self, y_true, y_pred):
         """Loss of each item, shape of `y_true`."""
         logits = ops.cast(y_pred, "float32")
         scored = ops.not_equal(y_true, IGNORED)
         labels = ops.where(scored, y_true, ops.zeros_like(y_true))
-        loss = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+        plain = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+        loss = plain
         if self.label_smoothing:
             even = -ops.mean(ops.log_softmax(logits), axis=-1)
             loss = (1 - self.label_smoothing) * loss + self.label_smoothing * even
+        if self.focal_gamma:
+            loss = loss * _focus(plain, self.focal_gamma)
         return ops.where(scored, loss, ops.zeros_like(loss))
 
     def item_weights(self, y_true):
@@ -80,28 +93,33 @@ class BinaryCrossEntropy(ItemLoss):
     Args:
         label_smoothing: labels move this far towards one half.
         class_weight: weight of each class, in label order; None: all weigh 1.
+        focal_gamma: as of `CrossEntropy`, for each class by itself.
     """
 
     def __init__(
-        self, label_smoothing=0.0, class_weight=None, name="binary_cross_entropy"
+        self,
+        label_smoothing=0.0,
+        class_weight=None,
+        focal_gamma=0.0,
+        name="binary_cross_entropy",
     ):
         super().__init__(name)
         self.label_smoothing = _share(label_smoothing)
         self.class_weight = class_weight
+        self.focal_gamma = _power(focal_gamma)
 
     def call(self, y_true, y_pred):
         """Loss of each class of each row, (batch, classes)."""
         logits = ops.cast(y_pred, "float32")
         labels = ops.cast(y_true, "float32")
         labels = ops.where(labels == IGNORED, ops.zeros_like(labels), labels)
+        soft = labels
         if self.label_smoothing:
-            labels = labels * (1 - self.label_smoothing) + 0.5 * self.label_smoothing
-        # max(x, 0) - x·y + log(1 + exp(-|x|)): no overflow at either end.
-        return (
-            ops.relu(logits)
-            - logits * labels
-            + ops.log1p(ops.exp(-ops.absolute(logits)))
-        )
+            soft = labels * (1 - self.label_smoothing) + 0.5 * self.label_smoothing
+        loss = _binary(soft, logits)
+        if self.focal_gamma:
+            loss = loss * _focus(_binary(labels, logits), self.focal_gamma)
+        return loss
 
     def item_weights(self, y_true):
         """The weight of each class of each row."""
@@ -125,6 +143,18 @@ class SquaredError(ItemLoss):
     def item_weights(self, y_true):
         """Every number counts: -100 may be a target."""
         return ops.ones_like(ops.cast(y_true, "float32"))
+
+
+def _binary(labels, logits):
+    # max(x, 0) - x·y + log(1 + exp(-|x|)): no overflow at either end.
+    small = ops.log1p(ops.exp(-ops.absolute(logits)))
+    return ops.relu(logits) - logits * labels + small
+
+
+def _focus(cross_entropy, gamma):
+    """(1 - probability of the label)^gamma; exact where that probability is near 1."""
+    missing = -ops.expm1(-cross_entropy)
+    return ops.power(ops.maximum(missing, 1e-12), gamma)  # Else 0's slope may be inf.
 
 
 class RowLoss(ItemLoss):
@@ -171,4 +201,10 @@ def expand_to(weights, items):
 def _share(value):
     if not 0 <= value < 1:
         raise SettingsError(f"label_smoothing is {value}; it must be in [0, 1).")
+    return float(value)
+
+
+def _power(value):
+    if not 0 <= value < float("inf"):
+        raise SettingsError(f"focal_gamma is {value}; it must be at least 0.")
     return float(value)

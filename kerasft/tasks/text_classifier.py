@@ -40,7 +40,7 @@ class TextClassifier(Task):
         self.labels = tuple(labels)
         self.problem = problem
         self.class_weight = None
-        self.label_smoothing = 0.0
+        self.label_smoothing = self.focal_gamma = 0.0
 
     @classmethod
     def from_pretrained(
@@ -94,6 +94,7 @@ class TextClassifier(Task):
         *,
         class_weight: Mapping[str, float] | None = None,
         label_smoothing: float = 0.0,
+        focal_gamma: float = 0.0,
         **options,
     ):
         """Make ready for `fit`; what is not given is the task's own.
@@ -106,21 +107,23 @@ class TextClassifier(Task):
                 correlation.
             class_weight: label name -> weight of its rows in the loss.
             label_smoothing: share of the target given to all labels alike.
+            focal_gamma: rows that are right already count less, the more the higher
+                this is (2 is usual); 0: all count alike.
             **options: of `Task.compile` and `keras.Model.compile`.
 
         Raises:
-            SettingsError: weights for labels that there are not; weights or smoothing
+            SettingsError: weights for labels that there are not; one of these three
                 beside a loss of your own, or for regression.
         """
-        if (class_weight or label_smoothing) and (
+        if (class_weight or label_smoothing or focal_gamma) and (
             loss is not None or self.problem == "regression"
         ):
             raise SettingsError(
-                "class_weight and label_smoothing belong to the task's own "
-                "classification loss: leave out `loss`, and not for regression."
+                "class_weight, label_smoothing and focal_gamma belong to the task's "
+                "own classification loss: leave out `loss`, and not for regression."
             )
         self.class_weight = _ordered(class_weight, self.labels)
-        self.label_smoothing = label_smoothing
+        self.label_smoothing, self.focal_gamma = label_smoothing, focal_gamma
         super().compile(optimizer, loss, metrics, **options)
 
     def default_loss(self):
@@ -132,7 +135,7 @@ class TextClassifier(Task):
             if self.problem == "multi_label"
             else losses.CrossEntropy
         )
-        return kind(self.label_smoothing, self.class_weight)
+        return kind(self.label_smoothing, self.class_weight, self.focal_gamma)
 
     def default_metrics(self):
         """Accuracy and macro F1; micro and macro F1; or error and correlation."""

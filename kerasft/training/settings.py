@@ -170,6 +170,9 @@ class TrainingSettings(Settings):
     label_smoothing: float = setting(
         0.0, "share of the target given to all labels alike", between(0, 1)
     )
+    focal_gamma: float = setting(
+        0.0, "how much less rows count that are right already; 2 is usual", at_least(0)
+    )
     class_weight: dict[str | int, float] | str | None = setting(
         None, "weight of each label in the loss, or 'balanced'"
     )

@@ -182,6 +182,7 @@ def _compile(task, settings, rows, total_steps):
         optimizer,
         class_weight=weights,
         label_smoothing=settings.label_smoothing,
+        focal_gamma=settings.focal_gamma,
         micro_batches=settings.micro_batches,
         **compiled,
     )

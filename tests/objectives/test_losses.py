@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import torch
 from torch.nn import functional as reference
 
@@ -162,6 +163,54 @@ def test_half_precision_logits_are_summed_in_full(name, dtype):
     found = loss(labels, half)
     assert keras.backend.standardize_dtype(found.dtype) == "float32"
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])
+def test_the_focal_loss_is_its_formula_in_torch(gamma):
+    logits = torch.tensor(LOGITS).double().requires_grad_()
+    labels = torch.tensor(LABELS).long()
+    known = labels.clamp(min=0)[..., None]
+    chance = logits.softmax(-1).gather(-1, known)[..., 0]
+    each = -((1 - chance) ** gamma) * chance.log()
+    expected = each[labels != IGNORED].mean()
+    expected.backward()
+    loss, x = CrossEntropy(focal_gamma=gamma), tf.constant(LOGITS)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        found = loss(LABELS, x)
+    np.testing.assert_allclose(found, expected.detach(), **CLOSE)
+    np.testing.assert_allclose(tape.gradient(found, x), logits.grad, **CLOSE)
+
+
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])
+def test_the_focal_loss_of_many_labels_is_its_formula_in_torch(gamma):
+    random = np.random.default_rng(1)
+    labels = random.integers(0, 2, (9, 4)).astype("float32")
+    logits = random.normal(0, 3, (9, 4)).astype("float32")
+    chance = torch.tensor(logits).double().sigmoid()
+    chance = torch.where(torch.tensor(labels) == 1, chance, 1 - chance)
+    expected = (-((1 - chance) ** gamma) * chance.log()).mean()
+    found = mean(BinaryCrossEntropy(focal_gamma=gamma), labels, logits)
+    np.testing.assert_allclose(found, expected, **CLOSE)
+
+
+@pytest.mark.parametrize("kind", [CrossEntropy, BinaryCrossEntropy])
+def test_a_focal_loss_and_its_slope_are_finite_at_both_ends(kind):
+    loss, x = kind(focal_gamma=0.5), tf.constant(EXTREME[:3])
+    labels = np.array([0, 0, 1], "int32")
+    if kind is BinaryCrossEntropy:
+        labels = np.eye(2, dtype="float32")[labels]
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        found = loss(labels, x)
+    assert np.isfinite(found)
+    assert np.isfinite(tape.gradient(found, x)).all()
+
+
+@pytest.mark.parametrize("gamma", [-0.1, float("inf"), float("nan")])
+def test_a_focal_power_out_of_range_is_refused(gamma):
+    with pytest.raises(SettingsError, match="focal_gamma"):
+        CrossEntropy(focal_gamma=gamma)
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0, float("nan")])

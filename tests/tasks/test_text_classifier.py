@@ -155,7 +155,11 @@ def test_class_weights_for_other_labels_are_refused(task, weights, odd):
 
 def test_weights_and_smoothing_beside_a_loss_of_your_own_are_refused(folder, task):
     weights = dict.fromkeys(LABELS, 1.0)
-    for options in ({"class_weight": weights}, {"label_smoothing": 0.1}):
+    for options in (
+        {"class_weight": weights},
+        {"label_smoothing": 0.1},
+        {"focal_gamma": 2},
+    ):
         with pytest.raises(SettingsError, match="task's own"):
             task.compile(loss="mse", **options)
         with pytest.raises(SettingsError, match="not for regression"):

@@ -1,0 +1,84 @@
+"""Losses of sentence vectors: what belongs together should lie together.
+
+Each function gives one value for each row, (batch,), in float32; vectors are (batch,
+width) and need not be normalised.
+
+Sources: Henderson et al. 2017 (arXiv:1705.00652), section 4, for ranking; Schroff et
+al. 2015 (arXiv:1503.03832) for triplets; Hadsell et al. 2006 for the contrastive loss;
+Gao et al. 2021 (arXiv:2104.08821) for SimCSE, which is ranking a text against itself
+under another dropout. Defaults as in sentence-transformers.
+"""
+
+from keras import ops
+
+from kerasft.objectives.losses import CrossEntropy
+
+
+def cosine(left, right):
+    """Cosine of the angle between vectors, along their last axis; of 0 it is 0."""
+    return ops.sum(_unit(left) * _unit(right), axis=-1)
+
+
+def ranking(anchors, positives, negatives=None, scale=20.0):
+    """Cross-entropy of finding each anchor's own positive among all of the batch.
+
+    Args:
+        anchors: (batch, width).
+        positives: (batch, width), row i belongs to anchor i.
+        negatives: (any, width) more that belong to none of them (hard negatives); or
+            None.
+        scale: of the cosines before the softmax, 1 / temperature.
+    """
+    candidates = positives
+    if negatives is not None:
+        candidates = ops.concatenate([positives, negatives], axis=0)
+    logits = ops.matmul(_unit(anchors), ops.transpose(_unit(candidates))) * scale
+    own = ops.arange(ops.shape(logits)[0], dtype="int32")
+    return CrossEntropy().call(own, logits)
+
+
+def symmetric_ranking(anchors, positives, scale=20.0):
+    """The mean of ranking positives for anchors, and anchors for positives."""
+    there = ranking(anchors, positives, scale=scale)
+    return 0.5 * (there + ranking(positives, anchors, scale=scale))
+
+
+def triplet(anchors, positives, negatives, margin=5.0):
+    """How much nearer than the negative, by `margin`, the positive is not.
+
+    Distances are Euclidean.
+    """
+    near, far = _distance(anchors, positives), _distance(anchors, negatives)
+    return ops.relu(near - far + margin)
+
+
+def cosine_error(left, right, scores):
+    """Squared difference of the cosine and a score, -1 to 1."""
+    return ops.square(cosine(left, right) - ops.cast(scores, "float32"))
+
+
+def contrastive(left, right, same, margin=0.5):
+    """Pulls pairs together that belong so, pushes others `margin` apart.
+
+    Args:
+        left: (batch, width).
+        right: (batch, width).
+        same: (batch,), 1 = they belong together, 0 = they do not.
+        margin: of the cosine distance, 1 - cosine.
+    """
+    same = ops.cast(same, "float32")
+    distance = 1.0 - cosine(left, right)
+    short = ops.relu(margin - distance)
+    return 0.5 * (same * ops.square(distance) + (1.0 - same) * ops.square(short))
+
+
+def _unit(vectors):
+    vectors = ops.cast(vectors, "float32")
+    length = ops.sum(ops.square(vectors), axis=-1, keepdims=True)
+    return vectors * ops.rsqrt(ops.maximum(length, 1e-24))
+
+
+def _distance(left, right):
+    difference = ops.cast(left, "float32") - ops.cast(right, "float32")
+    square = ops.sum(ops.square(difference), axis=-1)
+    return ops.sqrt(ops.maximum(square, 1e-24))  # The slope of sqrt at 0 is infinite.
