@@ -5,8 +5,8 @@
 
 In: all film sentences, and BBC articles cut to 128 tokens, as Python strings. Out:
 `results/inference.json` and a table. Without `--checkpoint` and `--saved-model` a
-classifier is fine-tuned briefly and exported first. Trap: a first pass traces and warms up;
-it is reported, but is no part of the medians.
+classifier is fine-tuned briefly and exported first. Trap: a first pass traces and warms
+up; it is reported, but is no part of the medians.
 """
 
 import json
@@ -22,9 +22,13 @@ from workers import Peer, alternate, arguments, pin_cores, started
 
 SORTED = {"sort": True}
 PLAIN = {"plain": True}
+ONEDNN = {"onednn": True}
 PIPELINE = "torch_pipeline.py"
 PEERS = {
     "saved_model": Peer("kerasft", "saved_model.py", "kerasft SavedModel"),
+    "saved_model_onednn": Peer(
+        "kerasft", "saved_model.py", "kerasft SavedModel, oneDNN on", ONEDNN
+    ),
     "torch_pipeline": Peer("torch", PIPELINE, "torch `pipeline`"),
     "torch_plain": Peer("torch", PIPELINE, "torch by hand", PLAIN),
     "saved_model_sorted": Peer(

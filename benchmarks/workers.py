@@ -73,6 +73,8 @@ class Worker:
             "HF_HUB_OFFLINE": "1",
             "CUDA_VISIBLE_DEVICES": "",
         }
+        if job.get("onednn"):
+            environment["TF_ENABLE_ONEDNN_OPTS"] = "1"
         self.name, self.log_file = job_file.stem, log_file
         with log_file.open("w") as log:
             self.process = subprocess.Popen(
