@@ -49,14 +49,6 @@ def attention_bias(attention_mask=None, sequence_ids=None, window=None):
     return ops.where(visible, 0.0, HIDDEN)
 
 
-def attention_weights(scores, bias):
-    """Softmax of scores (batch, heads, readers, length) with their bias, float32."""
-    scores = ops.cast(scores, "float32")
-    if bias is not None:
-        scores = scores + ops.cast(bias, "float32")
-    return ops.softmax(scores)
-
-
 class SelfAttention(keras.layers.Layer):
     """Each token becomes a weighted mean of the tokens it may see.
 
@@ -100,37 +92,53 @@ class SelfAttention(keras.layers.Layer):
             packing: how `tokens` lie.
         """
         rows = packing.rows
-        if readers is None:
-            queries = rows(self.q_proj(tokens))
-        else:
-            queries = self.q_proj(rows(tokens, readers))
-            bias = bias if bias is None else bias[:, :, :readers]
-        scale = (self.width // self.num_heads) ** -0.5
-        queries = self._heads(queries, (0, 2, 1, 3)) * scale
+        queries = self._queries(tokens, readers, packing)
+        queries = queries * (self.width // self.num_heads) ** -0.5
         if self._folds(readers):
             tokens = rows(tokens)
             scores = folded_scores(queries, tokens, self.k_proj)
-            weights = self._weights(scores, bias, training)
+            weights = self._weights(scores, bias, training, readers)
             mixed = folded_mix(weights, tokens, self.v_proj)
         else:
             keys = self._heads(rows(self.k_proj(tokens)), (0, 2, 3, 1))
             values = self._heads(rows(self.v_proj(tokens)), (0, 2, 1, 3))
-            weights = self._weights(ops.matmul(queries, keys), bias, training)
+            scores = ops.matmul(queries, keys)
+            weights = self._weights(scores, bias, training, readers)
             mixed = ops.matmul(weights, values)
-        mixed = ops.transpose(mixed, (0, 2, 1, 3))
-        merged = ops.reshape(mixed, (-1, ops.shape(mixed)[1], self.width))
-        if readers is None:
-            merged = packing.packed(merged)
-        return self.dropout(self.o_proj(merged), training=training)
+        return self._output(mixed, training, readers, packing)
 
     def _folds(self, readers):
         """Whether so few tokens look that their queries cost less than all the keys."""
         few = readers is not None and 2 * readers * self.num_heads <= self.width
         return few and foldable(self.k_proj, self.v_proj)
 
-    def _weights(self, scores, bias, training):
-        weights = ops.cast(attention_weights(scores, bias), self.compute_dtype)
+    def _queries(self, tokens, readers, packing):
+        """Queries of the readers, (batch, heads, readers, size)."""
+        if readers is None:
+            queries = packing.rows(self.q_proj(tokens))
+        else:
+            queries = self.q_proj(packing.rows(tokens, readers))
+        return self._heads(queries, (0, 2, 1, 3))
+
+    def _weights(self, scores, bias, training, readers):
+        """Attention weights of scores (batch, heads, readers, length), some dropped.
+
+        The softmax is float32.
+        """
+        scores = ops.cast(scores, "float32")
+        if bias is not None:
+            bias = bias if readers is None else bias[:, :, :readers]
+            scores = scores + ops.cast(bias, "float32")
+        weights = ops.cast(ops.softmax(scores), self.compute_dtype)
         return self.attention_dropout(weights, training=training)
+
+    def _output(self, mixed, training, readers, packing):
+        """What comes out for values mixed by head, (batch, heads, readers, size)."""
+        mixed = ops.transpose(mixed, (0, 2, 1, 3))
+        merged = ops.reshape(mixed, (-1, ops.shape(mixed)[1], self.width))
+        if readers is None:
+            merged = packing.packed(merged)
+        return self.dropout(self.o_proj(merged), training=training)
 
     def _heads(self, tokens, axes):
         """Split the width: (batch, length, heads, width / heads), in order `axes`."""

@@ -106,24 +106,15 @@ class DisentangledAttention(SelfAttention):
             packing: how `tokens` lie.
         """
         rows = packing.rows
-        if readers is None:
-            queries = rows(self.q_proj(tokens))
-        else:
-            queries = self.q_proj(rows(tokens, readers))
-            bias = bias if bias is None else bias[:, :, :readers]
         scale = ((self.width // self.num_heads) * (1 + len(self.terms))) ** -0.5
-        queries = self._heads(queries, (0, 2, 1, 3)) * scale
+        queries = self._queries(tokens, readers, packing) * scale
         keys = self._heads(rows(self.k_proj(tokens)), (0, 2, 3, 1))
         values = self._heads(rows(self.v_proj(tokens)), (0, 2, 1, 3))
         distances = self.distance_dropout(distances, training=training)
         scores = ops.matmul(queries, keys)
         scores = scores + self._distance_scores(queries, keys, distances, scale)
-        weights = self._weights(scores, bias, training)
-        mixed = ops.transpose(ops.matmul(weights, values), (0, 2, 1, 3))
-        merged = ops.reshape(mixed, (-1, ops.shape(mixed)[1], self.width))
-        if readers is None:
-            merged = packing.packed(merged)
-        return self.dropout(self.o_proj(merged), training=training)
+        weights = self._weights(scores, bias, training, readers)
+        return self._output(ops.matmul(weights, values), training, readers, packing)
 
     def _distance_scores(self, queries, keys, distances, scale):
         """Terms of the score that know the distance, (batch, heads, readers, length).

@@ -10,8 +10,7 @@ with feature i + size / 2, as in GPT-NeoX and `transformers`.
 import keras
 from keras import ops
 
-from kerasft.layers.attention import attention_weights
-from kerasft.layers.dropout import Dropout
+from kerasft.layers.attention import SelfAttention
 from kerasft.layers.packing import UNPACKED
 
 
@@ -41,7 +40,7 @@ def turned(features, cosines, sines):
     return ops.cast(wide * cosines + swapped * sines, features.dtype)
 
 
-class RotaryAttention(keras.layers.Layer):
+class RotaryAttention(SelfAttention):
     """Each token becomes a weighted mean of the tokens it may see.
 
     Input (batch, length, width), output (batch, readers, width). One projection,
@@ -66,25 +65,24 @@ class RotaryAttention(keras.layers.Layer):
         output_initializer="zeros",
         **kwargs,
     ):
-        super().__init__(**kwargs)
-        self.num_heads = num_heads
+        super().__init__(num_heads, attention_dropout, dropout, initializer, **kwargs)
         self.use_bias = use_bias
-        self.initializers = initializer, output_initializer
-        self.attention_dropout = Dropout(attention_dropout, name="attention_dropout")
-        self.dropout = Dropout(dropout, name="dropout")
+        self.output_initializer = output_initializer
 
     def build(self, shape):
         """Build both projections for inputs of `shape`."""
         self.width = shape[-1]
-        first, second = self.initializers
         self.qkv_proj = keras.layers.Dense(
             3 * self.width,
             use_bias=self.use_bias,
-            kernel_initializer=first,
+            kernel_initializer=self.initializer,
             name="qkv_proj",
         )
         self.o_proj = keras.layers.Dense(
-            self.width, use_bias=self.use_bias, kernel_initializer=second, name="o_proj"
+            self.width,
+            use_bias=self.use_bias,
+            kernel_initializer=self.output_initializer,
+            name="o_proj",
         )
         self.qkv_proj.build(shape)
         self.o_proj.build(shape)
@@ -110,12 +108,6 @@ class RotaryAttention(keras.layers.Layer):
         queries, keys = (turned(part, *turn) for part in (parts[0], parts[1]))
         if readers is not None:
             queries = queries[:, :, :readers]
-            bias = bias if bias is None else bias[:, :, :readers]
         scores = ops.matmul(queries * size**-0.5, ops.transpose(keys, (0, 1, 3, 2)))
-        weights = ops.cast(attention_weights(scores, bias), self.compute_dtype)
-        weights = self.attention_dropout(weights, training=training)
-        mixed = ops.transpose(ops.matmul(weights, parts[2]), (0, 2, 1, 3))
-        merged = ops.reshape(mixed, (-1, ops.shape(mixed)[1], self.width))
-        if readers is None:
-            merged = packing.packed(merged)
-        return self.dropout(self.o_proj(merged), training=training)
+        weights = self._weights(scores, bias, training, readers)
+        return self._output(ops.matmul(weights, parts[2]), training, readers, packing)
