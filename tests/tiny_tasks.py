@@ -7,6 +7,7 @@ import kerasft as kft
 from kerasft.models import FAMILIES
 
 LABELS = ("bad", "good", "meh")
+TAGS = ("O", "B-BAD", "I-BAD", "B-GOOD", "I-GOOD")
 GOOD, BAD = "a great good film", "the very awful boring plot"
 
 
@@ -43,3 +44,21 @@ def tiny_rows(count=43, seed=0):
         texts.append(" ".join(random.choice(words, random.integers(2, 12))))
         labels.append(label)
     return kft.from_lists(texts, labels)
+
+
+def tiny_tagged(count=43, seed=0):
+    """Words of films: good and bad ones are entities, some of several words."""
+    random = np.random.default_rng(seed)
+    texts, tags = [], []
+    for _ in range(count):
+        words = random.choice(f"{GOOD} {BAD}".split(), random.integers(2, 12)).tolist()
+        row, before = [], None
+        for word in words:
+            kind = {"great": "GOOD", "good": "GOOD", "awful": "BAD", "boring": "BAD"}
+            kind = kind.get(word)
+            prefix = "I" if kind == before else "B"
+            row.append(f"{prefix}-{kind}" if kind else "O")
+            before = kind
+        texts.append(words)
+        tags.append(row)
+    return kft.from_tags(texts, tags)

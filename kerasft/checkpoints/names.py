@@ -18,6 +18,10 @@ SPELLINGS = {
     "bias": ("bias",),
     "gamma": ("weight", "gamma"),
     "beta": ("bias", "beta"),
+    # Of a conditional random field, as pytorch-crf calls them.
+    "transitions": ("transitions",),
+    "starts": ("start_transitions",),
+    "ends": ("end_transitions",),
 }
 # Tensors that are no weights: constants that some versions saved.
 BUFFERS = ("position_ids", "token_type_ids")

@@ -17,6 +17,7 @@ from kerasft.data.batching import BatchPlan
 from kerasft.data.encoding import Examples
 
 COMPILED_SHAPES, UNCOMPILED_SHAPES = 16, 64  # padded lengths, with XLA and without
+IGNORED = -100
 RELEASED_EVERY = 8  # batches; it takes as long as making half of one
 
 
@@ -34,6 +35,8 @@ class Batches:
         examples: token ids.
         plan: which examples make up which batch.
         labels: array whose first axis is the examples, or None.
+        per_token: whether `labels` are (tokens,), one for each of `examples.ids`; in a
+            batch they are (batch, length), padded with -100.
         weights: (examples,) or None.
         pad_id: fills up `input_ids`.
         epoch: the epoch of the next pass.
@@ -44,6 +47,7 @@ class Batches:
     labels: np.ndarray | None = None
     weights: np.ndarray | None = None
     pad_id: int = 0
+    per_token: bool = False
     epoch: int = 0
     _known: tuple | None = field(default=None, init=False, repr=False)
 
@@ -65,7 +69,7 @@ class Batches:
             lambda a: tf.TensorSpec((None, *[None] * (a.ndim > 1)), a.dtype),
             self._batch(self.plan.order(0), 0),
         )
-        if self.labels is not None and self.labels.ndim > 1:
+        if self.labels is not None and self.labels.ndim > 1 and not self.per_token:
             shape = (None, *self.labels.shape[1:])
             spec = (spec[0], tf.TensorSpec(shape, self.labels.dtype), *spec[2:])
         # Not from_generator: its op changes malloc's settings for the whole process,
@@ -122,19 +126,29 @@ class Batches:
         inputs = padded(self.examples, chosen, width, self.pad_id)
         if self.labels is None:
             return inputs
+        if self.per_token:
+            labels = laid_out(self.examples, chosen, width, self.labels, IGNORED)
+        else:
+            labels = self.labels[chosen]
         if self.weights is None:
-            return inputs, self.labels[chosen]
-        return inputs, self.labels[chosen], self.weights[chosen]
+            return inputs, labels
+        return inputs, labels, self.weights[chosen]
+
+
+def laid_out(examples, chosen, width, values, fill) -> np.ndarray:
+    """Values of tokens (tokens,) as the rows of a batch, (chosen, width)."""
+    columns = np.arange(width, dtype="int64")
+    real = columns < examples.lengths[chosen][:, None]
+    places = np.where(real, examples.starts[chosen][:, None] + columns, 0)
+    return np.where(real, values[places], np.asarray(fill, values.dtype))
 
 
 def padded(examples: Examples, chosen: np.ndarray, width: int, pad_id: int) -> dict:
     """Model inputs of the `chosen` examples, int32 (chosen, width)."""
-    lengths = examples.lengths[chosen]
     columns = np.arange(width, dtype="int64")
-    real = columns < lengths[:, None]
-    places = np.where(real, examples.starts[chosen][:, None] + columns, 0)
+    real = columns < examples.lengths[chosen][:, None]
     inputs = {
-        "input_ids": np.where(real, examples.ids[places], np.int32(pad_id)),
+        "input_ids": laid_out(examples, chosen, width, examples.ids, pad_id),
         "attention_mask": real.astype("int32"),
     }
     if examples.second_starts is not None:

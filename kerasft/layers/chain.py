@@ -18,6 +18,19 @@ def first_of(mask):
     return ops.logical_and(mask, ops.cumsum(ops.cast(mask, "int32"), axis=1) == 1)
 
 
+def over_steps(step, start, tensors, reverse=False):
+    """`ops.scan` over several tensors: (what is carried, what each step gives).
+
+    Keras' own fails on TensorFlow with more than one where the length is open.
+    """
+    places = ops.arange(ops.shape(tensors[0])[0], dtype="int32")
+
+    def at(carried, place):
+        return step(carried, [ops.take(tensor, place, axis=0) for tensor in tensors])
+
+    return ops.scan(at, start, places, reverse=reverse)
+
+
 def prefix_scores(logits, mask, transitions, starts, over):
     """Scores of what ends in each tag, after each step: (length, batch, tags).
 
@@ -34,7 +47,7 @@ def prefix_scores(logits, mask, transitions, starts, over):
 
     logits = ops.transpose(logits, (1, 0, 2))
     steps = (logits, _by_step(mask), _by_step(first_of(mask)))
-    return ops.scan(step, ops.zeros_like(logits[0]), steps)[1]
+    return over_steps(step, ops.zeros_like(logits[0]), steps)[1]
 
 
 def log_partition(logits, mask, transitions, starts, ends):
@@ -58,6 +71,15 @@ def log_partition(logits, mask, transitions, starts, ends):
     return partition(logits, transitions, starts, ends)
 
 
+def tag_marginals(logits, mask, transitions, starts, ends):
+    """Probability of each tag at each step, (batch, length, tags); 0 where masked."""
+    forward = prefix_scores(logits, mask, transitions, starts, ops.logsumexp)
+    total = ops.logsumexp(forward[-1] + ends, axis=-1)[:, None]
+    later = _suffix_scores(logits, mask, transitions, ends)
+    chances = ops.where(_by_step(mask), ops.exp(forward + later - total), 0)
+    return ops.transpose(chances, (1, 0, 2))
+
+
 def _suffix_scores(logits, mask, transitions, ends):
     """Log-sum of what may follow each tag, after each step: (length, batch, tags)."""
     logits = ops.transpose(logits, (1, 0, 2))
@@ -69,7 +91,7 @@ def _suffix_scores(logits, mask, transitions, ends):
         return ops.where(goes_on, ops.logsumexp(ways, axis=-1), scores), scores
 
     end = ops.zeros_like(logits[0]) + ends
-    return ops.scan(step, end, (logits, goes_on), reverse=True)[1]
+    return over_steps(step, end, (logits, goes_on), reverse=True)[1]
 
 
 def _marginals(forward, later, total, weight, chain):

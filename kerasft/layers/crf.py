@@ -11,7 +11,13 @@ Source: Lafferty, McCallum & Pereira 2001; recursions as in Sutton & McCallum 20
 import keras
 from keras import ops
 
-from kerasft.layers.chain import first_of, log_partition, prefix_scores
+from kerasft.layers.chain import (
+    first_of,
+    log_partition,
+    over_steps,
+    prefix_scores,
+    tag_marginals,
+)
 from kerasft.layers.last_place import last_place
 
 FORBIDDEN = -10_000.0  # Its exp() is 0; not so low that float32 loses all else to it.
@@ -78,6 +84,15 @@ class CRF(keras.layers.Layer):
         mask = ops.cast(mask, "bool")
         return log_partition(self._float(logits), mask, *self._weights())
 
+    def marginals(self, logits, mask):
+        """How likely each tag of each step is, all sequences counted.
+
+        Returns:
+            (batch, length, tags), 0 at masked steps.
+        """
+        mask = ops.cast(mask, "bool")
+        return tag_marginals(self._float(logits), mask, *self._weights())
+
     def decode(self, logits, mask):
         """The best tag sequence of each row (Viterbi).
 
@@ -99,7 +114,7 @@ class CRF(keras.layers.Layer):
 
         last = ops.cast(ops.argmax(final, axis=-1), "int32")
         steps = (before, ops.transpose(comes_on))
-        tags = ops.transpose(ops.scan(back, last, steps, reverse=True)[1])
+        tags = ops.transpose(over_steps(back, last, steps, reverse=True)[1])
         score = ops.where(ops.any(mask, axis=1), ops.max(final, axis=-1), 0.0)
         return ops.where(mask, tags, NO_TAG), score
 

@@ -5,10 +5,12 @@ Source: Lan et al. 2019 (arXiv:1909.11942), section 3.1.
 
 from dataclasses import replace
 
-from kerasft.models import bert
+from kerasft.models import bert, heads
 from kerasft.models.family import Head
 
 BLOCK = "albert.encoder.albert_layer_groups.{i}.albert_layers.0."
+
+POOLED = (("pooler", "albert.pooler"), ("logits", "classifier"))
 
 FAMILY = replace(
     bert.FAMILY,
@@ -34,10 +36,19 @@ FAMILY = replace(
     ),
     heads={
         "text_classifier": Head(
-            build=bert.first_token_head("tanh"),
-            rows=(("pooler", "albert.pooler"), ("logits", "classifier")),
+            build=heads.first_token_head("tanh"),
+            rows=POOLED,
             architecture="ForSequenceClassification",
         ),
+        "multiple_choice": Head(
+            build=heads.one_logit(heads.first_token_head("tanh")),
+            rows=POOLED,
+            architecture="ForMultipleChoice",
+        ),
+        "masked_lm": heads.masked_lm(
+            ("predictions.dense", "predictions.LayerNorm"), "predictions"
+        ),
+        **heads.token_heads(),
     },
     # What config.json may leave out, then what is so in every ALBERT.
     defaults={

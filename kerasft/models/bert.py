@@ -17,7 +17,7 @@ from kerasft.layers.initializer import normal
 from kerasft.layers.mlp import Mlp
 from kerasft.layers.norm import norm_maker
 from kerasft.layers.packing import packing_of
-from kerasft.layers.pooling import FirstTokenHead
+from kerasft.models import heads
 from kerasft.models.backbone import Backbone
 from kerasft.models.config import EncoderConfig
 from kerasft.models.family import Family, Head
@@ -112,24 +112,6 @@ def new_block(config, attention, initializer, name):
     return Block(attention, mlp, config.layer_norm_eps, name=name)
 
 
-def first_token_head(activation, dropout_first=False):
-    """Give the `Head.build` of a `FirstTokenHead` with these two."""
-
-    def build(config, num_labels):
-        head = FirstTokenHead(
-            num_labels,
-            activation,
-            config.head_dropout,
-            config.head_dropout if dropout_first else 0.0,
-            normal(config.initializer_range),
-            name="head",
-        )
-        head.build((None, None, config.hidden_size))
-        return head
-
-    return build
-
-
 def encoder_rows(prefix):
     """Name rows that BERT, RoBERTa and ELECTRA share, for a prefix like "bert."."""
     block = prefix + "encoder.layer.{i}."
@@ -182,6 +164,8 @@ ONLY = {
     "position_embedding_type": "absolute",
 }
 
+POOLED = (("pooler", "bert.pooler.dense"), ("logits", "classifier"))
+
 FAMILY = Family(
     model_type="bert",
     architecture="Bert",
@@ -193,10 +177,20 @@ FAMILY = Family(
     size_rows=SIZE_ROWS,
     heads={
         "text_classifier": Head(
-            build=first_token_head("tanh"),
-            rows=(("pooler", "bert.pooler.dense"), ("logits", "classifier")),
+            build=heads.first_token_head("tanh"),
+            rows=POOLED,
             architecture="ForSequenceClassification",
         ),
+        "multiple_choice": Head(
+            build=heads.one_logit(heads.first_token_head("tanh")),
+            rows=POOLED,
+            architecture="ForMultipleChoice",
+        ),
+        "masked_lm": heads.masked_lm(
+            ("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm"),
+            "cls.predictions",
+        ),
+        **heads.token_heads(),
     },
     only=ONLY,
 )

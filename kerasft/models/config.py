@@ -10,100 +10,13 @@ from dataclasses import MISSING, dataclass, field, fields
 from numbers import Real
 
 from kerasft._errors import CheckpointError, SettingsError
-from kerasft.layers.activation import ACTIVATIONS
-
-
-def _integer(low, high, optional=False):
-    def fits(value):
-        return (optional and value is None) or (
-            type(value) is int and low <= value <= high
-        )
-
-    return fits, f"an integer from {low} to {high:,}"
-
-
-def _number(fits_range, words, optional=False):
-    def fits(value):
-        return (optional and value is None) or (
-            isinstance(value, Real)
-            and not isinstance(value, bool)
-            and fits_range(value)
-        )
-
-    return fits, words
-
-
-def _share(optional=False):
-    return _number(lambda value: 0 <= value < 1, "a number from 0 to below 1", optional)
-
-
-def _flag():
-    return (lambda value: isinstance(value, bool)), "true or false"
-
-
-def _all_of(known):
-    """A check of a tuple of words."""
-    return (
-        lambda value: isinstance(value, tuple) and all(v in known for v in value),
-        f"a list of {' and '.join(known)}",
-    )
-
-
-def _one_of(known):
-    return (
-        lambda value: value is None or (isinstance(value, str) and value in known),
-        f"one of {', '.join(sorted(known))}",
-    )
-
-
-# Far beyond any model there is: what is outside is a damaged or hostile file.
-CHECKS = {
-    "vocab_size": _integer(1, 10_000_000),
-    "hidden_size": _integer(1, 65_536),
-    "num_layers": _integer(1, 1_000),
-    "num_heads": _integer(1, 1_024),
-    "intermediate_size": _integer(1, 1_000_000),
-    "max_position_embeddings": _integer(1, 10_000_000),
-    "type_vocab_size": _integer(0, 1_000),
-    "embedding_size": _integer(1, 65_536, optional=True),
-    "pad_token_id": _integer(0, 10_000_000, optional=True),
-    "hidden_dropout": _share(),
-    "attention_dropout": _share(),
-    "classifier_dropout": _share(optional=True),
-    "projection_dropout": _share(optional=True),
-    "mlp_dropout": _share(optional=True),
-    "layer_norm_eps": _number(lambda value: 0 < value <= 1, "above 0, at most 1"),
-    "initializer_range": _number(lambda value: 0 < value <= 100, "above 0 to 100"),
-    "hidden_act": _one_of(ACTIVATIONS),
-    "problem_type": _one_of(
-        (
-            "regression",
-            "single_label_classification",
-            "multi_label_classification",
-        )
-    ),
-    "layer_types": _all_of(("full_attention", "sliding_attention")),
-    "local_attention": _integer(1, 10_000_000),
-    "full_theta": _number(lambda value: 1 < value <= 1e12, "above 1, at most 1e12"),
-    "local_theta": _number(lambda value: 1 < value <= 1e12, "above 1, at most 1e12"),
-    "attention_bias": _flag(),
-    "mlp_bias": _flag(),
-    "norm_bias": _flag(),
-    "classifier_bias": _flag(),
-    "classifier_pooling": _one_of(("cls", "mean")),
-    "classifier_activation": _one_of(ACTIVATIONS),
-    "position_terms": _all_of(("c2p", "p2c")),
-    "position_buckets": _integer(-1, 1_000_000),
-    "max_relative_positions": _integer(-1, 1_000_000),
-    "position_biased_input": _flag(),
-    "pooler_dropout": _share(),
-    "pooler_activation": _one_of(ACTIVATIONS),
-    "initializer_cutoff": _number(lambda value: 0 < value <= 100, "above 0 to 100"),
-}
+from kerasft.models.config_checks import problems_of
 
 # Fields of config.json that are kept though they are words; other words could name
 # a file or code.
 WORDS = ("position_embedding_type", "summary_activation", "summary_type")
+# What tasks of ours add, whatever the family; `transformers` keeps it and looks away.
+TASK_ROWS = (("tag_scheme", "tagging_scheme"),)
 WRITTEN_ANEW = ("num_labels", "trust_remote_code")
 
 
@@ -133,6 +46,10 @@ class EncoderConfig:
     """Share of attention weights dropped."""
     classifier_dropout: float | None = None
     """Share dropped in a head; None is `hidden_dropout`."""
+    answer_dropout: float = 0.0
+    """Share dropped before the logits of answers to questions."""
+    summary_dropout: float = 0.0
+    """Share dropped before the logits of choices, where it has its own."""
     projection_dropout: float | None = None
     """Share dropped after attention's o_proj; None is `hidden_dropout`."""
     mlp_dropout: float | None = None
@@ -149,12 +66,14 @@ class EncoderConfig:
     labels: tuple[str, ...] = ()
     """Names of a head's labels, in the order of its logits; () where not told."""
     problem_type: str | None = None
+    tag_scheme: str | None = None
+    """How a tagger's labels make entities."""
     extra: dict = field(default_factory=dict, compare=False)
     """Further numbers of config.json, kept for saving."""
 
     def __post_init__(self):
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        problems = _problems(values, {})
+        problems = problems_of(values, {})
         if problems:
             raise SettingsError("; ".join(problems))
         if self.hidden_size % self.num_heads:
@@ -192,15 +111,6 @@ class EncoderConfig:
         return self.classifier_dropout
 
 
-def _problems(values, spelling):
-    """What is wrong with `values`, {our field: value}, one sentence each."""
-    return [
-        f"{spelling.get(name, name)} is {values[name]!r:.60}, expected {words}"
-        for name, (fits, words) in CHECKS.items()
-        if name in values and not fits(values[name])
-    ]
-
-
 def from_json(family, content, source):
     """Give the config that a parsed `config.json` describes.
 
@@ -213,7 +123,7 @@ def from_json(family, content, source):
         CheckpointError: a size is missing, a value is out of bounds, or the model is
             of a kind that the family's formula does not cover.
     """
-    spelling = dict(family.config_rows)
+    spelling = dict((*family.config_rows, *TASK_ROWS))
     values = {**family.defaults}
     values |= {
         ours: content[theirs] for ours, theirs in spelling.items() if theirs in content
@@ -227,7 +137,7 @@ def from_json(family, content, source):
         and f.default_factory is MISSING
         and f.name not in (*values, "model_type")
     ]
-    problems += _problems(values, spelling)
+    problems += problems_of(values, spelling)
     problems += [
         f"{theirs} is {content[theirs]!r:.60}, only {only!r} is supported"
         for theirs, only in family.only.items()
@@ -285,6 +195,8 @@ def to_json(family, config, architecture):
     }
     if config.problem_type is None:
         del content["problem_type"]
+    told = {theirs: getattr(config, ours) for ours, theirs in TASK_ROWS}
+    content |= {key: value for key, value in told.items() if value is not None}
     if config.labels:
         content["id2label"] = {str(i): name for i, name in enumerate(config.labels)}
         content["label2id"] = {name: i for i, name in enumerate(config.labels)}

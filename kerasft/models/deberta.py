@@ -13,7 +13,7 @@ from kerasft.layers.initializer import normal
 from kerasft.layers.norm import norm_maker
 from kerasft.layers.packing import packing_of
 from kerasft.layers.pooling import FirstTokenHead
-from kerasft.models import bert
+from kerasft.models import bert, heads
 from kerasft.models.backbone import Backbone
 from kerasft.models.config import EncoderConfig
 from kerasft.models.family import Head
@@ -169,6 +169,8 @@ def _write_more(config):
 
 BLOCK = "deberta.encoder.layer.{i}."
 
+POOLED = (("pooler", "pooler.dense"), ("logits", "classifier"))
+
 FAMILY = replace(
     bert.FAMILY,
     model_type="deberta-v2",
@@ -205,10 +207,18 @@ FAMILY = replace(
     ),
     heads={
         "text_classifier": Head(
-            build=new_head,
-            rows=(("pooler", "pooler.dense"), ("logits", "classifier")),
-            architecture="ForSequenceClassification",
+            build=new_head, rows=POOLED, architecture="ForSequenceClassification"
         ),
+        "multiple_choice": Head(
+            build=heads.one_logit(new_head),
+            rows=POOLED,
+            architecture="ForMultipleChoice",
+        ),
+        "masked_lm": heads.masked_lm(
+            ("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm"),
+            "cls.predictions",
+        ),
+        **heads.token_heads("hidden_dropout"),
     },
     defaults={
         "type_vocab_size": 0,

@@ -7,9 +7,10 @@ Source: Sanh et al. 2019 (arXiv:1910.01108).
 
 from dataclasses import replace
 
-from kerasft.models import bert
+from kerasft.models import bert, heads
 from kerasft.models.family import Head
 
+POOLED = (("pooler", "pre_classifier"), ("logits", "classifier"))
 BLOCK = "distilbert.transformer.layer.{i}."
 
 FAMILY = replace(
@@ -28,6 +29,7 @@ FAMILY = replace(
         ("hidden_dropout", "dropout"),
         ("attention_dropout", "attention_dropout"),
         ("classifier_dropout", "seq_classif_dropout"),
+        ("answer_dropout", "qa_dropout"),
         ("initializer_range", "initializer_range"),
         ("pad_token_id", "pad_token_id"),
         ("problem_type", "problem_type"),
@@ -47,14 +49,24 @@ FAMILY = replace(
     ),
     heads={
         "text_classifier": Head(
-            build=bert.first_token_head("relu"),
-            rows=(("pooler", "pre_classifier"), ("logits", "classifier")),
+            build=heads.first_token_head("relu"),
+            rows=POOLED,
             architecture="ForSequenceClassification",
         ),
+        "multiple_choice": Head(
+            build=heads.one_logit(heads.first_token_head("relu")),
+            rows=POOLED,
+            architecture="ForMultipleChoice",
+        ),
+        "masked_lm": heads.masked_lm(
+            ("vocab_transform", "vocab_layer_norm"), "vocab_projector"
+        ),
+        **heads.token_heads("hidden_dropout", "answer_dropout"),
     },
     defaults={
         "type_vocab_size": 0,
         "projection_dropout": 0.0,
         "classifier_dropout": 0.2,
+        "answer_dropout": 0.1,
     },
 )

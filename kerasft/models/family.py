@@ -13,7 +13,7 @@ class Head:
     """What a task puts on a family's backbone."""
 
     build: Callable
-    """(config, num_labels) -> a built layer: hidden states in, logits out."""
+    """(config, size) -> a built layer: hidden states in, logits out."""
     rows: tuple[tuple[str, str], ...]
     """Name rows; theirs written in full, with the backbone's prefix where it has it."""
     architecture: str

@@ -19,8 +19,10 @@ from kerasft.layers.norm import norm_maker
 from kerasft.layers.packing import packing_of
 from kerasft.layers.pooling import PooledHead
 from kerasft.layers.rotary import RotaryAttention, rotation
+from kerasft.layers.token_head import TokenHead, TokenTransform, VocabularyHead
 from kerasft.models.backbone import Backbone
 from kerasft.models.family import Family, Head
+from kerasft.models.heads import CRF_ROW, one_logit
 from kerasft.models.modernbert_config import (
     FULL,
     LOCAL,
@@ -137,22 +139,70 @@ def _drawn(config, share=1.0):
 
 def new_head(config, num_labels):
     """The `Head.build` of whole texts."""
-    shares = 1 / math.sqrt(2 * config.num_layers), config.hidden_size**-0.5
-    deviations = config.initializer_range * shares[0], shares[1]
     head = PooledHead(
         num_labels,
         config.classifier_activation,
         config.head_dropout,
-        norm=norm_maker(config.layer_norm_eps, center=config.norm_bias),
+        norm=_head_norm(config),
         pooling=config.classifier_pooling,
         pooler_bias=config.classifier_bias,
-        initializers=[cut_normal(d, config.initializer_cutoff) for d in deviations],
+        initializers=_initializers(config),
         name="head",
     )
     head.build((None, None, config.hidden_size))
     return head
 
 
+def new_token_head(config, num_labels, crf=None):
+    """The `Head.build` of every token."""
+    last = _initializers(config)[1]
+    share, transform = config.head_dropout, _transform(config)
+    head = TokenHead(num_labels, share, last, transform, crf, name="head")
+    head.build((None, None, config.hidden_size))
+    return head
+
+
+def new_vocabulary_head(config, vocab_size):
+    """The `Head.build` of masked tokens."""
+    head = VocabularyHead(
+        vocab_size, _transform(config), config.decoder_bias, name="head"
+    )
+    head.build((None, None, config.hidden_size))
+    return head
+
+
+def _transform(config):
+    return TokenTransform(
+        config.hidden_size,
+        config.classifier_activation,
+        _head_norm(config),
+        _initializers(config)[0],
+        config.classifier_bias,
+        name="transform",
+    )
+
+
+def _head_norm(config):
+    return norm_maker(config.layer_norm_eps, center=config.norm_bias)
+
+
+def _initializers(config):
+    """Of a head's first layer, and of its last."""
+    first = config.initializer_range / math.sqrt(2 * config.num_layers)
+    deviations = first, config.hidden_size**-0.5
+    return [cut_normal(d, config.initializer_cutoff) for d in deviations]
+
+
+POOLED = (
+    ("pooler", "head.dense"),
+    ("pooler_norm", "head.norm"),
+    ("logits", "classifier"),
+)
+TRANSFORM = (("transform/dense", "head.dense"), ("transform/norm", "head.norm"))
+PRETRAINED = {
+    "pooled": ("pooler", "pooler_norm"),
+    "tokens": ("transform/dense", "transform/norm"),
+}
 BLOCK = "model.layers.{i}."
 
 FAMILY = Family(
@@ -177,6 +227,7 @@ FAMILY = Family(
         ("classifier_pooling", "classifier_pooling"),
         ("classifier_activation", "classifier_activation"),
         ("classifier_bias", "classifier_bias"),
+        ("decoder_bias", "decoder_bias"),
         ("attention_bias", "attention_bias"),
         ("mlp_bias", "mlp_bias"),
         ("norm_bias", "norm_bias"),
@@ -207,13 +258,33 @@ FAMILY = Family(
     heads={
         "text_classifier": Head(
             build=new_head,
-            rows=(
-                ("pooler", "head.dense"),
-                ("pooler_norm", "head.norm"),
-                ("logits", "classifier"),
-            ),
+            rows=POOLED,
             architecture="ForSequenceClassification",
-            pretrained=("pooler", "pooler_norm"),
+            pretrained=PRETRAINED["pooled"],
+        ),
+        "multiple_choice": Head(
+            build=one_logit(new_head),
+            rows=POOLED,
+            architecture="ForMultipleChoice",
+            pretrained=PRETRAINED["pooled"],
+        ),
+        "token_classifier": Head(
+            build=new_token_head,
+            rows=(*TRANSFORM, ("logits", "classifier"), CRF_ROW),
+            architecture="ForTokenClassification",
+            pretrained=PRETRAINED["tokens"],
+        ),
+        "question_answerer": Head(
+            build=new_token_head,
+            rows=(*TRANSFORM, ("logits", "classifier")),
+            architecture="ForQuestionAnswering",
+            pretrained=PRETRAINED["tokens"],
+        ),
+        "masked_lm": Head(
+            build=new_vocabulary_head,
+            rows=(*TRANSFORM, ("decoder", "decoder")),
+            architecture="ForMaskedLM",
+            pretrained=PRETRAINED["tokens"],
         ),
     },
     defaults={

@@ -30,6 +30,8 @@ class ModernBertConfig(EncoderConfig):
     mlp_bias: bool = False
     norm_bias: bool = False
     classifier_bias: bool = False
+    decoder_bias: bool = True
+    """Whether logits over the vocabulary have a bias."""
     classifier_pooling: str = "cls"
     """What a head of whole texts looks at: "cls", the first token, or "mean"."""
     classifier_activation: str = "gelu"

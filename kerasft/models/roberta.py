@@ -7,7 +7,7 @@ Source: Liu et al. 2019 (arXiv:1907.11692), Conneau et al. 2019 (arXiv:1911.0211
 
 from dataclasses import replace
 
-from kerasft.models import bert
+from kerasft.models import bert, heads
 from kerasft.models.family import Head
 
 FAMILY = replace(
@@ -18,10 +18,21 @@ FAMILY = replace(
     rows=bert.encoder_rows("roberta."),
     heads={
         "text_classifier": Head(
-            build=bert.first_token_head("tanh", dropout_first=True),
+            build=heads.first_token_head("tanh", dropout_first=True),
             rows=(("pooler", "classifier.dense"), ("logits", "classifier.out_proj")),
             architecture="ForSequenceClassification",
         ),
+        "multiple_choice": Head(
+            build=heads.one_logit(
+                heads.first_token_head("tanh", dropout="hidden_dropout")
+            ),
+            rows=(("pooler", "roberta.pooler.dense"), ("logits", "classifier")),
+            architecture="ForMultipleChoice",
+        ),
+        "masked_lm": heads.masked_lm(
+            ("lm_head.dense", "lm_head.layer_norm"), "lm_head", "gelu"
+        ),
+        **heads.token_heads(),
     },
     defaults={"pad_token_id": 1, "positions_after_padding": True},
 )

@@ -2,7 +2,10 @@
 
 from kerasft._registry import Registry
 from kerasft.tasks.text_classifier import TextClassifier
+from kerasft.tasks.token_classifier import TokenClassifier
 
-__all__ = ["TASKS", "TextClassifier"]
+__all__ = ["TASKS", "TextClassifier", "TokenClassifier"]
 
-TASKS = Registry("task", text_classifier=TextClassifier)
+TASKS = Registry(
+    "task", text_classifier=TextClassifier, token_classifier=TokenClassifier
+)

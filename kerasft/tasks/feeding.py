@@ -1,17 +1,43 @@
 """From rows to batches, and from texts to predictions, for every task."""
 
 import abc
+from typing import NamedTuple
 
 import keras
 import numpy as np
 
 from kerasft._errors import DataError, SettingsError
 from kerasft.data.batching import BatchPlan
-from kerasft.data.encoding import encode_rows
+from kerasft.data.encoding import Examples, encode_rows
+
+
+class Fed(NamedTuple):
+    """Rows as a task feeds them.
+
+    Args:
+        examples: token ids.
+        labels: first axis the examples, or None; with `per_token` (tokens,).
+        per_token: whether there is a label for each token.
+        rows: (examples,) the row of each; None: one example a row.
+    """
+
+    examples: Examples
+    labels: np.ndarray | None
+    per_token: bool = False
+    rows: np.ndarray | None = None
 
 
 class Feeding(abc.ABC):
     """Mixin of a task that has a `tokenizer` and can `predict` logits."""
+
+    def fed(self, rows):
+        """What rows become: a `Fed`.
+
+        Raises:
+            DataError: texts or labels do not fit the task.
+        """
+        labels = self.label_array(rows)  # Before the long work.
+        return Fed(encode_rows(rows, self.tokenizer), labels)
 
     @abc.abstractmethod
     def label_array(self, rows):
@@ -60,15 +86,14 @@ class Feeding(abc.ABC):
         """
         from kerasft.data.pipeline import Batches
 
-        labels = self.label_array(rows)
-        if training and labels is None:
+        fed = self.fed(rows)
+        if training and fed.labels is None:
             raise SettingsError(
                 f"{rows!r}: rows to train on need labels. Name their column when "
                 "reading: label='...'."
             )
-        examples = encode_rows(rows, self.tokenizer)
         plan = BatchPlan(
-            examples.lengths,
+            fed.examples.lengths,
             batch_size,
             shuffle=training,
             group_by_length=training if group_by_length is None else group_by_length,
@@ -78,8 +103,36 @@ class Feeding(abc.ABC):
         )
         if weights is not None:
             weights = _row_weights(weights, len(rows))
-        pad_id = self.tokenizer.pad_id
-        return Batches(examples, plan, labels, weights, pad_id).dataset()
+            weights = weights if fed.rows is None else weights[fed.rows]
+        batches = Batches(
+            fed.examples,
+            plan,
+            fed.labels,
+            weights,
+            self.tokenizer.pad_id,
+            per_token=fed.per_token,
+        )
+        return batches.dataset()
+
+    def outputs(self, examples, batch_size=32):
+        """The model's outputs, batch by batch; examples of like length go together.
+
+        Yields:
+            Numbers of examples (batch,), and their outputs, float32 (batch, ...).
+        """
+        from kerasft.data.pipeline import Batches
+
+        plan = BatchPlan(
+            examples.lengths,
+            batch_size,
+            group_by_length=True,
+            max_shapes=_usual_shapes(),
+        )
+        order = plan.order(0)
+        batches = Batches(examples, plan, pad_id=self.tokenizer.pad_id)
+        for step, inputs in enumerate(batches.dataset()):
+            chosen, _ = plan.batch(order, step)
+            yield chosen, np.asarray(self.predict_on_batch(inputs), "float32")
 
     def predict_rows(self, rows, batch_size=32):
         """Logits of rows, in their order; batches are grouped by length inside.

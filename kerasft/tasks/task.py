@@ -5,28 +5,25 @@ default loss and metrics, the labels of rows, and the form of its predictions.
 """
 
 import abc
-from contextlib import contextmanager
 
 import keras
 import numpy as np
 
-from kerasft._errors import CheckpointError, DataError, SettingsError
+from kerasft._errors import DataError, SettingsError
 from kerasft.checkpoints.folders import atomic_folder
 from kerasft.checkpoints.locate import locate
 from kerasft.checkpoints.tensors import TensorReader
-from kerasft.data.tokenizer import Tokenizer
 from kerasft.models import pretrained
 from kerasft.objectives.losses import ItemLoss, RowLoss
 from kerasft.objectives.optimizer import adamw
 from kerasft.tasks.feeding import Feeding
+from kerasft.tasks.loading import precision_policy, raise_unless_head, tokenizer_for
 from kerasft.tasks.step import (
     TrainStep,
     batches_of,
     prepared,
     refuse_foreign_clipping,
 )
-
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
 class Task(TrainStep, Feeding, keras.Model):
@@ -74,22 +71,22 @@ class Task(TrainStep, Feeding, keras.Model):
         """Backbone, head and tokenizer of a checkpoint.
 
         Args:
-            plan_head: config -> (config as the task wants it, size of the head,
-                layers of the head that are not to be loaded, arguments of the task).
+            plan_head: (config, tensors of the file) -> `HeadPlan`.
         """
         folder = locate(checkpoint, revision)
         family, config = pretrained.read_config(folder)
-        _raise_unless_head(family, cls.head_name, folder)
-        config, size, new_layers, arguments = plan_head(config)
-        tokenizer = _tokenizer_for(folder, config, max_length)
+        raise_unless_head(family, cls.head_name, folder)
         reader = TensorReader(folder)
-        with _precision(precision):
-            backbone = pretrained.empty_backbone(family, config, reader)
-            head = family.heads[cls.head_name].build(config, size)
+        plan = plan_head(config, reader)
+        tokenizer = tokenizer_for(folder, plan.config, max_length)
+        with precision_policy(precision):
+            backbone = pretrained.empty_backbone(family, plan.config, reader)
+            build = family.heads[cls.head_name].build
+            head = build(plan.config, plan.size, **plan.options)
             # Here, because Keras scales the loss by the task's own precision.
-            task = cls(backbone, head, tokenizer, **arguments)
+            task = cls(backbone, head, tokenizer, **plan.arguments)
         report = pretrained.load_weights(
-            reader, backbone, cls.head_name, head, new_layers
+            reader, backbone, cls.head_name, head, plan.new_layers
         )
         task.fresh_weights = report.fresh
         return task
@@ -205,42 +202,6 @@ class _EpochOrder(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.batches.epoch = epoch
-
-
-@contextmanager
-def _precision(name):
-    """Within the block, new layers have this dtype policy."""
-    if name not in PRECISIONS:
-        raise SettingsError(f"precision is {name!r}; known: {', '.join(PRECISIONS)}.")
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
-def _raise_unless_head(family, head_name, folder):
-    if head_name not in family.heads:
-        raise CheckpointError(
-            f"{folder}: {family.model_type} has no head for {head_name}; it has: "
-            f"{', '.join(family.heads)}."
-        )
-
-
-def _tokenizer_for(folder, config, max_length):
-    """The folder's tokenizer, no longer than the model's positions reach."""
-    positions = config.max_position_embeddings
-    if config.positions_after_padding:
-        positions -= config.pad_token_id + 1
-    tokenizer = Tokenizer.from_pretrained(folder, positions, config.pad_token_id or 0)
-    if tokenizer.vocab_size > config.vocab_size:
-        raise CheckpointError(
-            f"{folder}: the tokenizer has {tokenizer.vocab_size} ids but the model "
-            f"only {config.vocab_size}. They do not belong together; copy the "
-            "tokenizer files from where the model came."
-        )
-    return tokenizer.shortened(max_length)
 
 
 def _raise_if_outside(data, vocab_size):

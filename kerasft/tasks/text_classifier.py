@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from kerasft._errors import CheckpointError, DataError, SettingsError
+from kerasft._errors import DataError, SettingsError
 from kerasft.objectives import losses, metrics
 from kerasft.tasks.exporting import export_text_classifier
+from kerasft.tasks.labels import label_names, ordered_weights
+from kerasft.tasks.loading import HeadPlan
 from kerasft.tasks.task import Task
 
 PROBLEMS = {
@@ -73,7 +75,7 @@ class TextClassifier(Task):
             SettingsError: an unknown problem or precision; no labels known.
         """
 
-        def plan_head(config):
+        def plan_head(config, tensors):
             kind = problem or _problem_of(config)
             _raise_unless_known(kind)
             names = _label_names(labels, config, kind, new_head)
@@ -82,7 +84,7 @@ class TextClassifier(Task):
             )
             new_layers = ("logits",) if new_head else ()
             arguments = {"labels": names, "problem": kind}
-            return config, len(names), new_layers, arguments
+            return HeadPlan(config, len(names), arguments, new_layers)
 
         return cls._load(checkpoint, revision, max_length, precision, plan_head)
 
@@ -122,7 +124,7 @@ class TextClassifier(Task):
                 "class_weight, label_smoothing and focal_gamma belong to the task's "
                 "own classification loss: leave out `loss`, and not for regression."
             )
-        self.class_weight = _ordered(class_weight, self.labels)
+        self.class_weight = ordered_weights(class_weight, self.labels)
         self.label_smoothing, self.focal_gamma = label_smoothing, focal_gamma
         super().compile(optimizer, loss, metrics, **options)
 
@@ -249,44 +251,6 @@ def _raise_unless_known(problem):
 
 
 def _label_names(asked, config, problem, new_head):
-    """Which labels, in which order; the checkpoint's order where they are the same."""
-    own = config.labels
-    if asked is None:
-        if not own and problem == "regression":
-            return ("value",)
-        if not own:
-            raise SettingsError(
-                "The checkpoint names no labels. Give them: labels=rows.labels."
-            )
-        return own
-    names = tuple(str(name) for name in asked)
-    if len(set(names)) < max(len(names), 1 if problem == "regression" else 2):
-        raise SettingsError(f"labels are {names}; give two or more different names.")
-    if new_head or not own:
-        return names
-    if set(names) == set(own):
-        return own
-    default = all(name == f"LABEL_{i}" for i, name in enumerate(own))
-    if default and len(own) == len(names):
-        return names
-    raise CheckpointError(
-        f"The checkpoint's head is for the labels {', '.join(own)}, but asked for are "
-        f"{', '.join(names)}. Give new_head=True for a new head, or leave out labels."
-    )
-
-
-def _ordered(class_weight, labels):
-    """Weights in label order.
-
-    Raises:
-        SettingsError: labels without a weight, or weights without a label.
-    """
-    if not class_weight:
-        return None
-    odd = sorted(set(class_weight) ^ set(labels))
-    if odd:
-        raise SettingsError(
-            f"class_weight and labels differ in: {', '.join(map(str, odd))}. Give one "
-            f"weight for each of: {', '.join(labels)}."
-        )
-    return [float(class_weight[name]) for name in labels]
+    if asked is None and not config.labels and problem == "regression":
+        return ("value",)
+    return label_names(asked, config.labels, new_head, 1 + (problem != "regression"))

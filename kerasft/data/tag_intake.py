@@ -1,0 +1,123 @@
+"""Check tagged rows one by one, and make `TaggedRows` of the good ones."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+
+from kerasft.data.faults import BadValue, shown
+from kerasft.data.rejects import FaultLog
+from kerasft.data.tagged import TaggedRows, tag_order, tags_of_types
+
+SPAN = pa.struct(
+    [("start", pa.int32()), ("end", pa.int32()), ("label", pa.large_string())]
+)
+TYPES = {
+    "words": pa.large_list(pa.large_string()),
+    "tags": pa.large_list(pa.large_string()),
+    "text": pa.large_string(),
+    "spans": pa.large_list(SPAN),
+}
+
+
+def word_row(words, tags=None, names=()):
+    """One row of words and tags; `names` are those of tags that are numbers.
+
+    Raises:
+        BadValue: something else.
+    """
+    if not isinstance(words, list | tuple | np.ndarray) or not len(words):
+        raise BadValue(shown(words), "a list of words")
+    words = list(words)
+    if not all(isinstance(word, str) and word.strip() for word in words):
+        odd = next(w for w in words if not (isinstance(w, str) and w.strip()))
+        raise BadValue(f"the word {shown(odd)}", "text")
+    if tags is None:
+        return {"words": words}
+    if not isinstance(tags, list | tuple | np.ndarray) or len(tags) != len(words):
+        count = (
+            len(tags) if isinstance(tags, list | tuple | np.ndarray) else shown(tags)
+        )
+        raise BadValue(f"{count} tags for {len(words)} words", "one for each word")
+    return {"words": words, "tags": [_tag(tag, names) for tag in tags]}
+
+
+def _tag(tag, names):
+    if isinstance(tag, int | np.integer) and 0 <= tag < len(names):
+        return str(names[tag])
+    if isinstance(tag, str) and tag.strip() and not names:
+        return tag
+    if isinstance(tag, str) and tag in names:
+        return tag
+    expected = f"a number below {len(names)}" if len(names) else "a name"
+    fix = "" if len(names) else "Numbers need names=[...], in their order."
+    raise BadValue(f"the tag {shown(tag)}", expected, fix)
+
+
+def span_row(text, spans=None):
+    """One row of a text and its spans, in order.
+
+    Raises:
+        BadValue: something else; spans that overlap or lie outside.
+    """
+    if not isinstance(text, str):
+        raise BadValue(shown(text), "text")
+    if spans is None:
+        return {"text": text}
+    if not isinstance(spans, list | tuple):
+        raise BadValue(shown(spans), "a list of spans")
+    found = sorted((_span(span, text) for span in spans), key=lambda s: s["start"])
+    for before, after in zip(found, found[1:], strict=False):
+        if after["start"] < before["end"]:
+            raise BadValue(
+                f"spans that overlap: {before} and {after}", "one label a character"
+            )
+    return {"text": text, "spans": found}
+
+
+def _span(span, text):
+    keys = ("start", "end", "label")
+    try:
+        values = [span[k] for k in keys] if isinstance(span, dict) else list(span)
+        start, end, label = values
+        fits = 0 <= start < end <= len(text) and isinstance(label, str) and label
+    except (KeyError, TypeError, ValueError):
+        fits = False
+    if not fits or isinstance(start, bool | float):
+        raise BadValue(
+            f"the span {shown(span)}",
+            f"start, end and label, within {len(text):,} characters",
+        )
+    return {"start": int(start), "end": int(end), "label": label}
+
+
+def gather_tagged(rows: Iterable, parse, kind, tagged, sources, on_bad_rows="error"):
+    """`TaggedRows` of (source, line, raw) where `parse` makes a dict of columns."""
+    names = (("words", "tags") if kind == "words" else ("text", "spans"))[: 1 + tagged]
+    columns = {name: [] for name in (*names, "source", "line")}
+    log = FaultLog(sources, on_bad_rows)
+    try:
+        for source, line, raw in rows:
+            try:
+                row = parse(raw)
+            except BadValue as error:
+                told = "\n".join(raw) if isinstance(raw, list) else str(raw)
+                log.add(source, [error.at(line, told)])
+                continue
+            for name in names:
+                columns[name].append(row[name])
+            columns["source"].append(source)
+            columns["line"].append(line)
+        log.close(len(columns["line"]))
+    except BaseException:
+        log.abandon()
+        raise
+    labels = ()
+    if tagged and kind == "words":
+        labels = tag_order({tag for tags in columns["tags"] for tag in tags})
+    elif tagged:
+        labels = tags_of_types({s["label"] for row in columns["spans"] for s in row})
+    table = pa.table(
+        {name: pa.array(values, TYPES.get(name)) for name, values in columns.items()}
+    )
+    return TaggedRows(table, kind, tagged, labels, sources, log.count)

@@ -1,0 +1,127 @@
+"""The heads that families share, as functions that make them.
+
+Each function gives a `Head.build`: (config, size) -> a built layer. That of tags takes
+a `CRF`, too.
+"""
+
+from kerasft.layers.initializer import normal
+from kerasft.layers.norm import norm_maker
+from kerasft.layers.pooling import FirstTokenHead
+from kerasft.layers.token_head import TokenHead, TokenTransform, VocabularyHead
+from kerasft.models.family import Head
+
+
+def first_token_head(activation, dropout_first=False, dropout="head_dropout"):
+    """Logits of whole texts: of the first token's state, through a pooler.
+
+    Args:
+        activation: of the pooler.
+        dropout_first: whether there is dropout before the pooler, too.
+        dropout: which field of the config is its share.
+    """
+
+    def build(config, num_labels):
+        share = getattr(config, dropout)
+        head = FirstTokenHead(
+            num_labels,
+            activation,
+            share,
+            share if dropout_first else 0.0,
+            normal(config.initializer_range),
+            name="head",
+        )
+        return _built(head, config)
+
+    return build
+
+
+def token_head(dropout=None):
+    """Logits of every token: dropout, then one layer.
+
+    Args:
+        dropout: which field of the config is its share; None: no dropout.
+    """
+
+    def build(config, num_labels, crf=None):
+        share = getattr(config, dropout) if dropout else 0.0
+        head = TokenHead(
+            num_labels, share, normal(config.initializer_range), crf=crf, name="head"
+        )
+        return _built(head, config)
+
+    return build
+
+
+def vocabulary_head(activation=None):
+    """Logits over the vocabulary, by the token embedding's table.
+
+    Args:
+        activation: of the transform; None: the config's `hidden_act`.
+    """
+
+    def build(config, vocab_size):
+        transform = TokenTransform(
+            config.embedding_size,
+            activation or config.hidden_act,
+            norm_maker(config.layer_norm_eps),
+            normal(config.initializer_range),
+            name="transform",
+        )
+        head = VocabularyHead(vocab_size, transform, name="head")
+        return _built(head, config)
+
+    return build
+
+
+def one_logit(build):
+    """The same head with one logit a text, whatever size is asked for."""
+    return lambda config, size: build(config, 1)
+
+
+def token_heads(tag_dropout="head_dropout", answer_dropout=None):
+    """Heads of tags and answers as most families have them.
+
+    Args:
+        tag_dropout: config field of the share dropped before the tags' logits.
+        answer_dropout: the same for answers; None: no dropout.
+    """
+    return {
+        "token_classifier": Head(
+            build=token_head(tag_dropout),
+            rows=(("logits", "classifier"), CRF_ROW),
+            architecture="ForTokenClassification",
+        ),
+        "question_answerer": Head(
+            build=token_head(answer_dropout),
+            rows=(("logits", "qa_outputs"),),
+            architecture="ForQuestionAnswering",
+        ),
+    }
+
+
+CRF_ROW = ("crf", "crf")  # No model of `transformers` has one; they leave it unread.
+
+
+def masked_lm(transform, decoder, activation=None):
+    """The head of masked language models.
+
+    Args:
+        transform: their names of its dense layer and its norm.
+        decoder: their name of what holds the vocabulary's bias.
+        activation: of the transform; None: the config's `hidden_act`.
+    """
+    dense, norm = transform
+    return Head(
+        build=vocabulary_head(activation),
+        rows=(
+            ("transform/dense", dense),
+            ("transform/norm", norm),
+            ("decoder", decoder),
+        ),
+        architecture="ForMaskedLM",
+    )
+
+
+def _built(head, config):
+    head.build((None, None, config.hidden_size))
+    return head

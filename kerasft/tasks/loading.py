@@ -1,0 +1,71 @@
+"""What every task does when it is loaded: its plan, its precision, its tokenizer."""
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import keras
+
+from kerasft._errors import CheckpointError, SettingsError
+from kerasft.data.tokenizer import Tokenizer
+
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+@dataclass(frozen=True)
+class HeadPlan:
+    """What a task makes of a checkpoint.
+
+    Args:
+        config: the checkpoint's, as the task wants it.
+        size: of the head.
+        arguments: of the task.
+        new_layers: layers of the head that are not to be loaded.
+        options: of `Head.build`.
+    """
+
+    config: object
+    size: int
+    arguments: dict = field(default_factory=dict)
+    new_layers: tuple[str, ...] = ()
+    options: dict = field(default_factory=dict)
+
+
+@contextmanager
+def precision_policy(name):
+    """Within the block, new layers have this dtype policy."""
+    if name not in PRECISIONS:
+        raise SettingsError(f"precision is {name!r}; known: {', '.join(PRECISIONS)}.")
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def raise_unless_head(family, head_name, folder):
+    """Refuse a family that lacks the head.
+
+    Raises:
+        CheckpointError: it does.
+    """
+    if head_name not in family.heads:
+        raise CheckpointError(
+            f"{folder}: {family.model_type} has no head for {head_name}; it has: "
+            f"{', '.join(family.heads)}."
+        )
+
+
+def tokenizer_for(folder, config, max_length):
+    """The folder's tokenizer, no longer than the model's positions reach."""
+    positions = config.max_position_embeddings
+    if config.positions_after_padding:
+        positions -= config.pad_token_id + 1
+    tokenizer = Tokenizer.from_pretrained(folder, positions, config.pad_token_id or 0)
+    if tokenizer.vocab_size > config.vocab_size:
+        raise CheckpointError(
+            f"{folder}: the tokenizer has {tokenizer.vocab_size} ids but the model "
+            f"only {config.vocab_size}. They do not belong together; copy the "
+            "tokenizer files from where the model came."
+        )
+    return tokenizer.shortened(max_length)

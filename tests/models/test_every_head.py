@@ -1,0 +1,124 @@
+"""The contract of heads, for every family and every head that it has."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from tiny_encoders import (
+    EXACT,
+    batch_for,
+    new_backbone,
+    rewrite,
+    run_torch,
+    save_torch,
+    torch_model,
+)
+from transformers import (
+    AutoModelForMaskedLM,
+    AutoModelForMultipleChoice,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+)
+
+from kerasft._errors import CheckpointError
+from kerasft.checkpoints.tensors import TensorReader
+from kerasft.models import FAMILIES, pretrained
+
+AUTO = {
+    "text_classifier": AutoModelForSequenceClassification,
+    "token_classifier": AutoModelForTokenClassification,
+    "question_answerer": AutoModelForQuestionAnswering,
+    "multiple_choice": AutoModelForMultipleChoice,
+    "masked_lm": AutoModelForMaskedLM,
+}
+SIZES = {"text_classifier": 3, "token_classifier": 3, "question_answerer": 2}
+CASES = [(family, head) for family in FAMILIES for head in FAMILIES[family].heads]
+
+
+@pytest.fixture(params=CASES, ids="-".join)
+def case(request):
+    return request.param
+
+
+def size_of(head_name, config):
+    return config.vocab_size if head_name == "masked_lm" else SIZES.get(head_name, 1)
+
+
+def torch_logits(model, head_name, batch):
+    """Logits as our heads lay them out."""
+    if head_name == "multiple_choice":
+        one_row = {key: value[None] for key, value in batch.items()}
+        return run_torch(model, one_row).logits.numpy().reshape(-1, 1)
+    outputs = run_torch(model, batch)
+    if head_name == "question_answerer":
+        both = outputs.start_logits.numpy(), outputs.end_logits.numpy()
+        return np.stack(both, axis=-1)
+    return outputs.logits.numpy()
+
+
+def our_logits(backbone, head, head_name, batch):
+    hidden = backbone(batch, readers=head.readers)
+    if head_name == "masked_lm":
+        return np.asarray(head(hidden, backbone.embedding.token_embedding.embeddings))
+    return np.asarray(head(hidden, attention_mask=batch["attention_mask"]))
+
+
+def assert_same_logits(ours, theirs, batch):
+    if ours.ndim == 3:  # Of every token: what stands on padding does not matter.
+        real = batch["attention_mask"] == 1
+        ours, theirs = ours[real], theirs[real]
+    assert_allclose(ours, theirs, **EXACT)
+
+
+def loaded(folder, head_name):
+    family, config = pretrained.read_config(folder)
+    reader = TensorReader(folder)
+    backbone = pretrained.empty_backbone(family, config, reader)
+    head = family.heads[head_name].build(config, size_of(head_name, config))
+    return backbone, head, pretrained.load_weights(reader, backbone, head_name, head)
+
+
+def test_torchs_heads_give_the_same_logits_here(case, tmp_path):
+    model_type, head_name = case
+    labels = {"num_labels": SIZES[head_name]} if head_name in SIZES else {}
+    model = torch_model(model_type, AUTO[head_name], **labels)
+    batch = batch_for(model_type)
+    backbone, head, report = loaded(save_torch(model, tmp_path), head_name)
+    assert not report.fresh
+    assert all("decoder" in key for key in report.ignored)
+    ours = our_logits(backbone, head, head_name, batch)
+    assert_same_logits(ours, torch_logits(model, head_name, batch), batch)
+
+
+def test_our_heads_give_the_same_logits_in_torch(case, tmp_path):
+    model_type, head_name = case
+    backbone, batch = new_backbone(model_type), batch_for(model_type)
+    config = backbone.config
+    if head_name in ("text_classifier", "token_classifier"):
+        config = dataclasses.replace(config, labels=("bad", "fair", "good"))
+    head = backbone.family.heads[head_name].build(config, size_of(head_name, config))
+    pretrained.write_model(tmp_path, backbone, config, head_name, head)
+    model, report = AUTO[head_name].from_pretrained(tmp_path, output_loading_info=True)
+    assert not report["missing_keys"] and not report["unexpected_keys"]
+    theirs = torch_logits(model.eval(), head_name, batch)
+    assert_same_logits(our_logits(backbone, head, head_name, batch), theirs, batch)
+
+
+def test_a_head_without_one_of_its_weights_is_refused(case, tmp_path):
+    model_type, head_name = case
+    labels = {"num_labels": SIZES[head_name]} if head_name in SIZES else {}
+    model = torch_model(model_type, AUTO[head_name], **labels)
+    folder = save_torch(model, tmp_path)
+    family, config = pretrained.read_config(folder)
+    last = dict(family.heads[head_name].rows)
+    last = last.get("logits") or last["decoder"]
+    # Without its bias the last layer is not whole; a lone bias can be missing alone.
+    if head_name == "masked_lm":
+        last = dict(family.heads[head_name].rows)["transform/norm"]
+    rewrite(folder, lambda key: None if key == f"{last}.bias" else key)
+    if f"{last}.bias" not in model.state_dict():
+        pytest.skip("has no such weight")
+    with pytest.raises(CheckpointError, match="bias"):
+        loaded(folder, head_name)
