@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from kerasft.data.faults import BadValue, shown
 from kerasft.data.rejects import FaultLog
-from kerasft.data.tagged import TaggedRows, tag_order, tags_of_types
+from kerasft.data.tagged import COLUMNS, TaggedRows, tag_order, tags_of_types
 
 SPAN = pa.struct(
     [("start", pa.int32()), ("end", pa.int32()), ("label", pa.large_string())]
@@ -93,7 +93,7 @@ def _span(span, text):
 
 def gather_tagged(rows: Iterable, parse, kind, tagged, sources, on_bad_rows="error"):
     """`TaggedRows` of (source, line, raw) where `parse` makes a dict of columns."""
-    names = (("words", "tags") if kind == "words" else ("text", "spans"))[: 1 + tagged]
+    names = COLUMNS[kind][: 1 + tagged]
     columns = {name: [] for name in (*names, "source", "line")}
     log = FaultLog(sources, on_bad_rows)
     try:

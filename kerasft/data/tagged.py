@@ -3,9 +3,11 @@
 One immutable object over an Arrow table, like `Rows`; a selection holds row numbers.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from hashlib import sha256
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +16,8 @@ from kerasft._errors import DataError
 from kerasft.data.faults import Source
 
 OUTSIDE = "O"
+COLUMNS = {"words": ("words", "tags"), "spans": ("text", "spans")}
+BLOCK = 4096
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,16 +47,39 @@ class TaggedRows:
     def __getitem__(self, i: int) -> dict:
         """Row `i`: its words and tags, or its text and spans."""
         i = self._number(i)
-        names = ("words", "tags") if self.kind == "words" else ("text", "spans")
-        return {
-            name: self.column(name, i, i + 1)[0]
-            for name in (names if self.has_labels else names[:1])
-        }
+        names = COLUMNS[self.kind][: 1 + self.has_labels]
+        return {name: self.column(name, i, i + 1)[0] for name in names}
 
     @property
     def label_type(self) -> str:
-        """ "tags", or "none"."""
+        """Either "tags" or "none"."""
         return "tags" if self.has_labels else "none"
+
+    @property
+    def has_pairs(self) -> bool:
+        """Never: each row is one text."""
+        return False
+
+    def texts(self, start: int = 0, stop: int | None = None) -> list[str]:
+        """Texts of rows `start` to `stop`, without the latter; words with a space."""
+        if self.kind == "spans":
+            return self.column("text", start, stop)
+        return [" ".join(words) for words in self.column("words", start, stop)]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of words or texts and their labels, in order."""
+        digest = sha256()
+        for i in range(0, len(self), BLOCK):
+            for name in COLUMNS[self.kind][: 1 + self.has_labels]:
+                told = json.dumps(self.column(name, i, i + BLOCK))
+                digest.update(f"{name}{told}".encode())
+        return digest.hexdigest()
+
+    @cached_property
+    def empty_texts(self) -> int:
+        """How many rows are nothing but white space."""
+        return sum(not text.strip() for text in self.texts())
 
     def column(self, name: str, start: int = 0, stop: int | None = None) -> list:
         """Values of one column, of rows `start` to `stop`, without the latter."""
