@@ -13,7 +13,8 @@ def balanced_weights(rows: Rows) -> dict[str, float]:
     Raises:
         DataError: the labels are not names, or one of them has no rows.
     """
-    if rows.label_type not in ("name", "names"):
+    names = rows.label_type in ("name", "names", "tags")
+    if not names or getattr(rows, "kind", "words") != "words":
         raise DataError(
             f"{rows!r}: balancing needs labels that are names; these are of type "
             f"'{rows.label_type}'."

@@ -183,6 +183,12 @@ class TokenClassifier(Task):
         """Tags of all words (words,), -100 where a word has no token; or None."""
         return self._examples(rows).tags
 
+    def true_tags(self, rows):
+        """Of each row its tags, int32 (words,); as `predict_rows` gives them."""
+        found = self._examples(rows)
+        bounds = found.bounds
+        return [found.tags[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+
     def _examples(self, rows):
         if getattr(rows, "kind", None) not in ("words", "spans"):
             raise DataError(

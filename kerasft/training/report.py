@@ -9,11 +9,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kerasft._errors import DataError
+from kerasft._errors import DataError, SettingsError
 from kerasft._registry import Registry
+from kerasft.objectives.spans import OUTSIDE
+from kerasft.tasks import TextClassifier, TokenClassifier
 from kerasft.training.label_report import ClassReport, ManyLabelsReport
 from kerasft.training.number_report import NumberReport
 from kerasft.training.quality import Report
+from kerasft.training.tag_report import TagReport
 
 REPORTS = Registry(
     "problem",
@@ -21,6 +24,65 @@ REPORTS = Registry(
     multi_label=ManyLabelsReport,
     regression=NumberReport,
 )
+
+
+def report_on(task, rows, batch_size: int = 32):
+    """The report of a task on rows that have labels.
+
+    Args:
+        task: of a kind in `REPORTERS`.
+        rows: as its `dataset` takes them.
+        batch_size: rows worked on at once.
+
+    Raises:
+        SettingsError: there is no report on this kind of task.
+        DataError: rows without labels, or with labels that the task does not know.
+    """
+    if rows.label_type == "none":
+        raise DataError(f"{rows!r}: to evaluate, name the column of the label.")
+    return reporter_of(task)(task, rows, batch_size)
+
+
+def reporter_of(task):
+    """What makes the report of such a task.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    for kind, reporter in REPORTERS.items():
+        if isinstance(task, kind):
+            return reporter
+    raise SettingsError(f"A {type(task).__name__} has no report on rows.")
+
+
+def _report_labels(task, rows, batch_size):
+    truth = task.label_array(rows)
+    outputs = task.predict_rows(rows, batch_size)
+    if task.problem != "regression":
+        outputs = task.probabilities(outputs)
+    return report(task.labels, task.problem, truth, outputs)
+
+
+def _report_tags(task, rows, batch_size):
+    truth = task.true_tags(rows)
+    words = []
+    for true, (predicted, chances) in zip(
+        truth, task.predict_rows(rows, batch_size), strict=True
+    ):
+        words.append((true, predicted, chances))
+    tags = task.tag_set
+    if task.finds_entities:
+        outside = [name == OUTSIDE for name in task.labels]
+        kinds = np.where(outside, -1, tags.type_of[:-1])
+        return TagReport(tags.types, words, tags.entities, kinds)
+
+    def single(row):
+        return [(task.labels[tag], i, i + 1) for i, tag in enumerate(row)]
+
+    return TagReport(task.labels, words, single, range(len(task.labels)))
+
+
+REPORTERS = {TextClassifier: _report_labels, TokenClassifier: _report_tags}
 
 
 def report(labels: Sequence[str], problem: str, y_true, outputs) -> Report:

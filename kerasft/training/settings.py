@@ -5,7 +5,14 @@ command line and the keys of a recipe are made of them. A class is a group of fl
 its docstring's first line the heading. Nothing heavy is imported, for `--help`.
 """
 
-from dataclasses import MISSING, dataclass, field, fields, make_dataclass
+from dataclasses import (
+    MISSING,
+    dataclass,
+    field,
+    fields,
+    make_dataclass,
+    replace,
+)
 from typing import Literal, get_args, get_origin
 
 from kerasft._errors import SettingsError
@@ -129,8 +136,44 @@ class LabelSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ColumnSettings(LabelSettings, TextSettings):
+class TaggedSettings(Settings):
+    """Tagged words in the data files, for token_classifier."""
+
+    words: str | None = setting(None, "key of the list of words, in .jsonl")
+    tags: str | None = setting(
+        None, "key of their tags, in .jsonl; column, in .conllu (null: upos)"
+    )
+    spans: str | None = setting(
+        None, "key of the labelled spans of the text, in .jsonl"
+    )
+    word_column: int = setting(0, "column of the word, in .conll, from 0")
+    tag_column: int = setting(-1, "column of the tag, in .conll; -1: the last")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnSettings(TaggedSettings, LabelSettings, TextSettings):
     """What the columns of the data files are."""
+
+    def without_labels(self):
+        """The same without the label."""
+        return replace(self, label=None, label_type=None, label_separator=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaggerSettings(Settings):
+    """Tags, for token_classifier."""
+
+    scheme: Literal["IOB1", "IOB2", "IOE1", "IOE2", "IOBES", "BILOU"] | None = setting(
+        None, "how tags make entities, strictly; null: as the CoNLL script mends them"
+    )
+    crf: bool | None = setting(
+        None, "score whole tag sequences; null: as the checkpoint does"
+    )
+    overlap: int | None = setting(
+        None,
+        "tokens that windows of a long text share; null: a quarter of a window",
+        at_least(0),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

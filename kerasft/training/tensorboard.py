@@ -13,10 +13,9 @@ import keras
 
 from kerasft._errors import SettingsError
 from kerasft.objectives.optimizer import AdamW
-from kerasft.tasks import TextClassifier
 from kerasft.training.devices import is_chief, require_tensorflow
 from kerasft.training.meter import Meter, number
-from kerasft.training.report import report
+from kerasft.training.report import report_on, reporter_of
 from kerasft.training.summaries import Summaries, markdown_table
 
 SETTINGS = (
@@ -44,7 +43,7 @@ class TensorBoard(keras.callbacks.Callback):
     Args:
         log_dir: folder of this run, such as "tb_logs/reviews".
         update_freq: steps between two points.
-        validation: rows to report on when the fit ends; needs a `TextClassifier`.
+        validation: rows to report on when the fit ends.
         examples: the most mistakes shown.
         hparams: settings for the HParams tab; None: the fit's and the optimizer's.
 
@@ -72,10 +71,8 @@ class TensorBoard(keras.callbacks.Callback):
         """Open the runs; write what is known before the first step."""
         task = self.model
         require_tensorflow("kerasft.TensorBoard")
-        if self.validation is not None and not isinstance(task, TextClassifier):
-            raise SettingsError(
-                f"A {type(task).__name__} has no report on rows. Leave out validation."
-            )
+        if self.validation is not None:
+            reporter_of(task)
         writes = is_chief(task.distribute_strategy)
         self._train, self._validation, self._final = (
             Summaries(self.log_dir / name, writes)
@@ -151,10 +148,7 @@ class TensorBoard(keras.callbacks.Callback):
 
     def _write_report(self):
         task, rows, run = self.model, self.validation, self._validation
-        outputs = task.predict_rows(rows)
-        if task.problem != "regression":
-            outputs = task.probabilities(outputs)
-        found = report(task.labels, task.problem, task.label_array(rows), outputs)
+        found = report_on(task, rows)
         step = self._epochs_done
         for name, figure in found.figures().items():
             run.figure(f"report/{name}", figure, step)

@@ -27,7 +27,7 @@ def _data(rows, batches):
     tokens = int(examples.lengths.sum(dtype="int64"))
     train = rows.parts["train"]
     yield "rows", ", ".join(f"{len(part):,} {n}" for n, part in rows.parts.items())
-    yield "problem", rows.problem
+    yield "problem", rows.about
     if train.labels:
         yield "labels", _counted(train.label_counts)
     yield "tokens", f"{tokens:,} ({tokens / len(examples):.0f} a row)"
@@ -37,8 +37,9 @@ def _data(rows, batches):
     empty = sum(part.empty_texts for part in rows.parts.values())
     if empty:
         yield "empty", f"{empty:,} rows have an empty text"
+    # Parts split off one another have the same source, and the same number.
     skipped = sum(
-        {part.content: part.rejected for part in rows.parts.values()}.values()
+        {part.sources: part.rejected for part in rows.parts.values()}.values()
     )
     if skipped:
         yield "skipped", f"{skipped:,} bad rows, listed in rejected.csv"

@@ -12,6 +12,7 @@ from kerasft.training.settings import (
     Files,
     LabelSettings,
     ModelSettings,
+    TaggedSettings,
     TextSettings,
     at_least,
     overrides,
@@ -19,7 +20,6 @@ from kerasft.training.settings import (
 )
 from kerasft.workflows.console import RESULTS
 from kerasft.workflows.evaluation import measured, write_report
-from kerasft.workflows.row_files import read_rows
 from kerasft.workflows.run_folder import (
     FIGURES,
     METRICS,
@@ -31,11 +31,12 @@ from kerasft.workflows.trained import open_run
 
 Texts = overrides(TextSettings, "Texts in the data; null: as in training.")
 Labels = overrides(LabelSettings, "Labels in the data; null: as in training.")
+Tagged = overrides(TaggedSettings, "Tagged words in the data; null: as in training.")
 Model = overrides(ModelSettings, "Model; null: as in training.")
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateSettings(Texts, Labels, Model):
+class EvaluateSettings(Texts, Labels, Tagged, Model):
     """Evaluation."""
 
     run: str = setting(
@@ -60,7 +61,7 @@ def evaluate(settings: EvaluateSettings) -> dict:
     first = Path(settings.data if isinstance(settings.data, str) else settings.data[0])
     out = _folder(settings, first.stem)
     run = open_run(settings.run)
-    rows = read_rows(settings.data, run.columns(settings))
+    rows = run.job.read(settings.data, run.columns(settings))
     task = run.load(settings)
     report = measured(task, rows, settings.batch_size)
     with atomic_folder(out, METRICS, (METRICS, REPORT, FIGURES)) as folder:

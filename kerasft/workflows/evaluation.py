@@ -6,7 +6,6 @@ Rows in, a `Report` (metrics, text, figures) out; and the files of one.
 import re
 from pathlib import Path
 
-from kerasft._errors import DataError
 from kerasft.workflows.run_folder import FIGURES, REPORT, write_text
 
 
@@ -16,15 +15,9 @@ def measured(task, rows, batch_size: int):
     Raises:
         DataError: rows without labels, or with labels that the task does not know.
     """
-    from kerasft.training.report import report
+    from kerasft.training.report import report_on
 
-    truth = task.label_array(rows)
-    if truth is None:
-        raise DataError(f"{rows!r}: to evaluate, name the column of the label.")
-    outputs = task.predict_rows(rows, batch_size)
-    if task.problem != "regression":
-        outputs = task.probabilities(outputs)
-    return report(task.labels, task.problem, truth, outputs)
+    return report_on(task, rows, batch_size)
 
 
 def write_report(folder: Path, reports: dict, figures: dict | None = None):

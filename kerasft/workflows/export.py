@@ -18,7 +18,6 @@ from kerasft.training.settings import (
     setting,
 )
 from kerasft.workflows.console import RESULTS
-from kerasft.workflows.row_files import read_rows
 from kerasft.workflows.run_folder import raise_unless_writable
 from kerasft.workflows.trained import open_run
 
@@ -55,8 +54,8 @@ def export(settings: ExportSettings) -> Path:
     out = Path(settings.out).expanduser()
     raise_unless_writable(out)
     run = open_run(settings.run)
-    columns = run.texts(settings)
-    rows = read_rows(settings.data, columns) if settings.data else None
+    columns = run.columns(settings)
+    rows = run.job.read_questions(settings.data, columns) if settings.data else None
     task = run.load(settings)
     pairs = columns.text_pair is not None
     task.export(out, rows, pairs=pairs, signature=settings.signature)

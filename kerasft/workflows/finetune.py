@@ -16,6 +16,8 @@ from kerasft.training.settings import (
     Files,
     LabelSettings,
     ModelSettings,
+    TaggedSettings,
+    TaggerSettings,
     TextSettings,
     TrainingSettings,
     setting,
@@ -25,12 +27,22 @@ from kerasft.workflows.console import RESULTS
 from kerasft.workflows.estimate import print_estimate
 from kerasft.workflows.evaluation import measured, write_report
 from kerasft.workflows.flags import to_yaml
+from kerasft.workflows.job import raise_if_foreign
+from kerasft.workflows.jobs import JOBS
 from kerasft.workflows.model_card import model_card
-from kerasft.workflows.training_rows import LABEL_TYPES, read_training_rows
+from kerasft.workflows.text_job import LABEL_TYPES
+from kerasft.workflows.training_rows import read_training_rows
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuneSettings(TextSettings, LabelSettings, ModelSettings, TrainingSettings):
+class FinetuneSettings(
+    TextSettings,
+    LabelSettings,
+    TaggedSettings,
+    ModelSettings,
+    TaggerSettings,
+    TrainingSettings,
+):
     """Run."""
 
     checkpoint: str = setting(help="local folder, or name on the Hugging Face hub")
@@ -106,15 +118,17 @@ def finetune(settings: FinetuneSettings) -> Run:
         KerasftError: settings, rows or a checkpoint that do not fit; nothing has been
             written then.
     """
+    job = JOBS[settings.task]
+    raise_if_foreign(settings, job, JOBS)
     folder = run_folder.claim(settings.out)
-    rows = read_training_rows(settings)
+    rows = read_training_rows(settings, job)
     for leak in rows.leaks():
         RESULTS.print(f"Warning: {leak}", style="yellow")
-    task, batches = _prepare(settings, rows)
+    task, batches = _prepare(settings, rows, job)
     print_estimate(rows, task, batches.batches, settings.epochs)
     callbacks = _callbacks(task, settings, rows.parts.get("validation"), folder)
-    # The problem, once known, tells later commands what the labels are.
-    run_folder.begin(folder, to_yaml(replace(settings, problem=rows.problem)))
+    recipe = replace(settings, **job.resolved(settings, rows))
+    run_folder.begin(folder, to_yaml(recipe))
     history = _fit(task, batches, settings, rows, callbacks)
     if "validation" not in rows.parts:
         task.save_pretrained(folder)
@@ -131,7 +145,7 @@ def finetune(settings: FinetuneSettings) -> Run:
     return Run(folder, task, metrics, history)
 
 
-def _prepare(settings, rows):
+def _prepare(settings, rows, job):
     """The compiled task and its training batches."""
     import keras
 
@@ -142,12 +156,11 @@ def _prepare(settings, rows):
     with kft.strategy(settings.strategy).scope():
         task = kind.from_pretrained(
             settings.checkpoint,
-            labels=rows.labels,
-            problem=rows.problem,
             max_length=settings.max_length,
             precision=settings.precision,
             new_head=settings.new_head,
             revision=settings.revision,
+            **job.arguments(settings, rows),
         )
         batches = task.dataset(
             rows.parts["train"],
@@ -156,16 +169,12 @@ def _prepare(settings, rows):
             seed=settings.seed,
             tokens_per_batch=settings.tokens_per_batch,
         )
-        _compile(task, settings, rows, settings.epochs * len(batches.batches))
+        options = job.options(settings, rows)
+        _compile(task, settings, options, settings.epochs * len(batches.batches))
     return task, batches
 
 
-def _compile(task, settings, rows, total_steps):
-    weights = settings.class_weight
-    if weights == "balanced":
-        weights = kft.balanced_weights(rows.parts["train"])
-    elif weights is not None:
-        weights = {str(name): weight for name, weight in weights.items()}
+def _compile(task, settings, options, total_steps):
     optimizer = kft.adamw(
         settings.learning_rate,
         total_steps=total_steps,
@@ -175,17 +184,9 @@ def _compile(task, settings, rows, total_steps):
         clip_norm=settings.clip_norm,
         layer_decay=settings.layer_decay,
     )
-    compiled = (
-        {} if settings.jit_compile is None else {"jit_compile": settings.jit_compile}
-    )
-    task.compile(
-        optimizer,
-        class_weight=weights,
-        label_smoothing=settings.label_smoothing,
-        focal_gamma=settings.focal_gamma,
-        micro_batches=settings.micro_batches,
-        **compiled,
-    )
+    if settings.jit_compile is not None:
+        options = options | {"jit_compile": settings.jit_compile}
+    task.compile(optimizer, micro_batches=settings.micro_batches, **options)
 
 
 def _callbacks(task, settings, validation, folder):
@@ -213,7 +214,10 @@ def _callbacks(task, settings, validation, folder):
 
 
 def _raise_unless_measured(monitor, task):
-    names = ["loss", *(metric.name for metric in task.default_metrics())]
+    names = ["loss"]
+    for metric in task.default_metrics():
+        told = metric.result()
+        names += list(told) if isinstance(told, dict) else [metric.name]
     known = [f"val_{name}" for name in names] + names
     if monitor not in known:
         raise SettingsError(

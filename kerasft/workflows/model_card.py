@@ -8,12 +8,15 @@ import json
 from pathlib import Path
 
 import kerasft
+from kerasft.workflows.jobs import JOBS
 
 PACKAGES = ("keras", "tensorflow", "tokenizers", "numpy")
 MAIN_METRICS = (
     "accuracy",
     "f1_macro",
     "f1_micro",
+    "precision_micro",
+    "recall_micro",
     "exact_match",
     "mae",
     "rmse",
@@ -40,7 +43,7 @@ def model_card(settings, rows, task, reports: dict) -> str:
         _front_matter(settings, name, metrics),
         f"# {name}",
         f"`{_base(settings)}` fine-tuned with kerasft {kerasft.__version__} "
-        f"({rows.problem.replace('_', ' ')}).",
+        f"({rows.about}).",
         "## Evaluation",
         _metric_table(metrics),
         "The whole of it is in `report.txt` and `figures/`.",
@@ -63,7 +66,7 @@ def _front_matter(settings, name, metrics):
     """YAML; JSON strings are valid YAML, so any name may be quoted so."""
     lines = [
         "library_name: transformers",
-        "pipeline_tag: text-classification",
+        f"pipeline_tag: {JOBS[settings.task].pipeline_tag}",
         "tags: [kerasft, keras]",
     ]
     if not Path(settings.checkpoint).expanduser().is_dir():
@@ -73,7 +76,7 @@ def _front_matter(settings, name, metrics):
     for part, numbers in metrics.items():
         if numbers:
             lines += [
-                "  - task: {type: text-classification}",
+                f"  - task: {{type: {JOBS[settings.task].pipeline_tag}}}",
                 f"    dataset: {{name: {json.dumps(part)}, type: {json.dumps(part)}}}",
                 "    metrics:",
             ]

@@ -15,13 +15,14 @@ import kerasft as kft
 from kerasft._errors import DataError
 from kerasft.training.settings import (
     ModelSettings,
+    TaggedSettings,
     TextSettings,
     at_least,
     overrides,
     setting,
 )
 from kerasft.workflows.console import ERRORS
-from kerasft.workflows.row_files import read_rows
+from kerasft.workflows.row_files import ENDINGS
 from kerasft.workflows.run_folder import raise_unless_writable
 from kerasft.workflows.trained import open_run
 from kerasft.workflows.user_rows import lines_of_input, row_writer, user_rows
@@ -29,11 +30,12 @@ from kerasft.workflows.user_rows import lines_of_input, row_writer, user_rows
 CHUNK = 1024  # Rows; below what `encode_rows` would put on disk.
 
 Texts = overrides(TextSettings, "Texts in the data; null: as in training.")
+Tagged = overrides(TaggedSettings, "Words in the data; null: as in training.")
 Model = overrides(ModelSettings, "Model; null: as in training.")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictSettings(Texts, Model):
+class PredictSettings(Texts, Tagged, Model):
     """Prediction."""
 
     run: str = setting(
@@ -65,43 +67,38 @@ def predict(settings: PredictSettings) -> int:
     if settings.out != "-":
         raise_unless_writable(Path(settings.out).expanduser())
     run = open_run(settings.run)
-    rows, originals = _read(settings, run.texts(settings))
+    rows, originals = _read(settings, run)
     task = run.load(settings)
     with row_writer(settings.out) as write, Progress(console=ERRORS) as progress:
         for start in progress.track(
             range(0, len(rows), CHUNK), description="Predicting"
         ):
             chunk = rows.select(range(start, min(start + CHUNK, len(rows))))
-            answers = _answers(task, chunk, settings)
+            answers = run.job.answers(task, chunk, settings.batch_size)
             for original, answer in zip(
                 islice(originals, len(chunk)), answers, strict=True
             ):
-                write(_joined(original, answer))
+                write(_joined(original, answer, settings.prefix))
     if settings.out != "-":
         ERRORS.print(f"{len(rows):,} rows written to {settings.out}.")
     return len(rows)
 
 
-def _read(settings, columns):
+def _read(settings, run):
     """The checked rows, and an iterator over them with all of their columns."""
+    columns = run.columns(settings)
     if settings.data == "-":
-        rows = kft.from_rows(lines_of_input(columns.encoding), "text")
-        return rows, (rows[i] for i in range(len(rows)))
-    return read_rows(settings.data, columns), user_rows(settings.data, columns)
+        texts = kft.from_rows(lines_of_input(columns.encoding), "text")
+        originals = (texts[i] for i in range(len(texts)))
+        return run.job.from_texts(texts), originals
+    rows = run.job.read_questions(settings.data, columns)
+    if Path(settings.data).suffix.lower() in ENDINGS:
+        return rows, user_rows(settings.data, columns)
+    return rows, (rows[i] for i in range(len(rows)))
 
 
-def _answers(task, rows, settings):
-    """One dict a row: label, score and scores; or what else the problem has."""
-    logits = task.predict_rows(rows, settings.batch_size)
-    answers = task.described(logits)
-    if task.problem == "single_label":
-        chances = task.probabilities(logits).tolist()
-        for answer, row in zip(answers, chances, strict=True):
-            answer["scores"] = dict(zip(task.labels, row, strict=True))
-    return [{settings.prefix + k: v for k, v in answer.items()} for answer in answers]
-
-
-def _joined(original, answer):
+def _joined(original, answer, prefix):
+    answer = {prefix + name: value for name, value in answer.items()}
     both = [name for name in answer if name in original]
     if both:
         raise DataError(

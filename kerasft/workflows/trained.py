@@ -13,10 +13,10 @@ from kerasft.training.settings import (
     ColumnSettings,
     ModelSettings,
     Settings,
-    TextSettings,
 )
 from kerasft.workflows.finetune import FinetuneSettings
 from kerasft.workflows.flags import from_yaml
+from kerasft.workflows.jobs import JOBS
 from kerasft.workflows.run_folder import RECIPE
 
 
@@ -36,10 +36,10 @@ class Trained:
         """What the columns of new data are: as asked for, else as in training."""
         return ColumnSettings(**self._chosen(ColumnSettings, asked))
 
-    def texts(self, asked: Settings) -> ColumnSettings:
-        """The same for data without labels."""
-        texts = self._chosen(TextSettings, asked)
-        return ColumnSettings(**texts, label=None)
+    @property
+    def job(self):
+        """What its task asks of the commands."""
+        return JOBS[self.recipe.task if self.recipe else "text_classifier"]
 
     def load(self, asked: Settings):
         """The task, with its settings as asked for, else as in training.
@@ -49,8 +49,8 @@ class Trained:
         """
         from kerasft.tasks import TASKS
 
-        kind = TASKS[self.recipe.task if self.recipe else "text_classifier"]
-        options = self._chosen(ModelSettings, asked)
+        kind = TASKS[self.job.task]
+        options = self._chosen(ModelSettings, asked) | self.job.loading(self.recipe)
         try:
             task = kind.from_pretrained(self.place, **options)
         except SettingsError as error:

@@ -9,10 +9,7 @@ from dataclasses import dataclass, replace
 
 import kerasft as kft
 from kerasft._errors import DataError
-from kerasft.workflows.row_files import read_rows
-
-PROBLEMS = {"name": "single_label", "names": "multi_label", "number": "regression"}
-LABEL_TYPES = {problem: kind for kind, problem in PROBLEMS.items()}
+from kerasft.workflows.job import Job
 
 
 @dataclass(frozen=True)
@@ -22,12 +19,12 @@ class TrainingRows:
     Args:
         parts: "train" and, where there are such rows, "validation" and "test".
         labels: the label names in order; None: the task's own.
-        problem: "single_label", "multi_label" or "regression".
+        about: the kind of problem, for people.
     """
 
     parts: dict
     labels: tuple[str, ...] | None
-    problem: str
+    about: str
 
     def leaks(self) -> list[str]:
         """For each part but the first: which of its rows are training rows too."""
@@ -39,17 +36,15 @@ class TrainingRows:
         return [f"{name}: {same}" for name, same in found.items() if same.normalised]
 
 
-def read_training_rows(settings) -> TrainingRows:
+def read_training_rows(settings, job: Job) -> TrainingRows:
     """All rows that `FinetuneSettings` name.
 
     Raises:
         DataError: bad rows, unknown labels, too few rows.
     """
     columns = settings.columns
-    if columns.label is None:
-        raise DataError("label is null; to train, name the column of the label.")
-    parts = {"train": read_rows(settings.train, columns, settings.on_bad_rows)}
-    columns = replace(columns, label_type=parts["train"].label_type)
+    parts = {"train": job.read(settings.train, columns, settings.on_bad_rows)}
+    columns = job.same_columns(columns, parts["train"])
     for name in ("validation", "test"):
         source = vars(settings)[name]
         if isinstance(source, float):
@@ -57,28 +52,20 @@ def read_training_rows(settings) -> TrainingRows:
                 parts["train"],
                 (1 - source, source),
                 seed=settings.seed,
-                stratify=columns.label_type == "name",
+                stratify=job.stratifies(parts["train"]),
             )
         elif source is not None:
-            parts[name] = read_rows(source, columns, settings.on_bad_rows)
-    labels = _label_names(settings, columns, parts["train"])
-    _raise_if_unknown(parts, labels)
-    return TrainingRows(parts, labels, PROBLEMS[columns.label_type])
+            parts[name] = job.read(source, columns, settings.on_bad_rows)
+    rows = TrainingRows(parts, job.labels(settings, parts["train"]), "")
+    _raise_if_unknown(parts, rows.labels, job)
+    return replace(rows, about=job.about(rows))
 
 
-def _label_names(settings, columns, rows):
-    if settings.labels:
-        return tuple(str(name) for name in settings.labels)
-    if columns.label_type != "number":
-        return rows.labels
-    return None if isinstance(columns.label, str) else tuple(columns.label)
-
-
-def _raise_if_unknown(parts, labels):
+def _raise_if_unknown(parts, labels, job):
     problems = []
     for name, rows in parts.items():
         try:
-            rows.label_array(labels)
+            job.check(rows, labels)
         except DataError as error:
             problems.append(f"{name}: {error}")
     if problems:

@@ -8,7 +8,7 @@ from jsonargparse import ArgumentParser
 from kerasft._errors import SettingsError
 from kerasft.tasks import text_classifier
 from kerasft.training.settings import Settings, TrainingSettings, at_least, setting
-from kerasft.workflows import COMMANDS, cli, training_rows
+from kerasft.workflows import COMMANDS, cli, text_job
 from kerasft.workflows.finetune import FinetuneSettings
 from kerasft.workflows.flags import from_yaml, parser_of, to_yaml
 
@@ -101,7 +101,7 @@ def test_settings_are_frozen_but_can_be_replaced():
 
 
 def test_problems_and_label_types_are_those_of_the_task():
-    assert training_rows.LABEL_TYPES == text_classifier.LABEL_TYPES
+    assert text_job.LABEL_TYPES == text_classifier.LABEL_TYPES
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from kerasft.workflows import cli
 from kerasft.workflows.evaluate import EvaluateSettings
 from kerasft.workflows.finetune import FinetuneSettings
 from kerasft.workflows.flags import from_yaml
+from kerasft.workflows.text_job import TextJob
 from kerasft.workflows.training_rows import read_training_rows
 
 WITH_PACKAGE = os.environ | {"PYTHONPATH": str(Path(kft.__file__).parents[1])}
@@ -81,12 +82,12 @@ def test_the_best_epoch_is_what_is_kept(here):
 def test_a_share_of_train_is_split_off_by_seed(here):
     given = {"train": "train.csv", "text": "review", "label": "stars"}
     settings = FinetuneSettings(checkpoint="tiny", out="x", validation=0.2, **given)
-    parts = read_training_rows(settings).parts
+    parts = read_training_rows(settings, TextJob()).parts
     assert len(parts["train"]) + len(parts["validation"]) == 50
     assert len(parts["validation"]) == 10
-    again = read_training_rows(settings).parts
+    again = read_training_rows(settings, TextJob()).parts
     assert again["validation"].fingerprint == parts["validation"].fingerprint
-    other = read_training_rows(replace(settings, seed=1)).parts
+    other = read_training_rows(replace(settings, seed=1), TextJob()).parts
     assert other["validation"].fingerprint != parts["validation"].fingerprint
 
 
@@ -95,7 +96,7 @@ def test_rows_of_training_in_validation_are_told(here):
     settings = FinetuneSettings(
         checkpoint="tiny", out="x", validation="train.csv", **given
     )
-    (leak,) = read_training_rows(settings).leaks()
+    (leak,) = read_training_rows(settings, TextJob()).leaks()
     assert leak.startswith("validation: 50 of 50 rows are in the other corpus too")
 
 

@@ -1,0 +1,121 @@
+"""What a task asks of the commands: how its rows are read, loaded, trained, told.
+
+A task whose commands differ from those of whole texts gets a subclass in a file of its
+own, and one line in `jobs.py`.
+"""
+
+from kerasft._errors import SettingsError
+
+
+class Job:
+    """The questions that every command asks; a subclass answers for its task."""
+
+    task: str
+    """Key in `TASKS`."""
+    own_settings: tuple[str, ...] = ()
+    """Settings that belong to this task, and perhaps to others, but not to all."""
+    pipeline_tag: str
+    """What the Hugging Face hub calls the task."""
+
+    def read(self, files, columns, on_bad_rows="error"):
+        """Rows with labels, from files."""
+        raise NotImplementedError
+
+    def read_questions(self, files, columns):
+        """Rows without labels, from files: what is predicted."""
+        raise NotImplementedError
+
+    def from_texts(self, texts):
+        """The same of plain texts (`Rows`), such as lines of input."""
+        return texts
+
+    def same_columns(self, columns, rows):
+        """Columns of further files, now that the training rows are known."""
+        return columns
+
+    def labels(self, settings, rows):
+        """Label names, in the order of the logits; None: the task's own."""
+        if settings.labels:
+            return tuple(str(name) for name in settings.labels)
+        return rows.labels
+
+    def check(self, rows, labels):
+        """Refuse rows with other labels.
+
+        Raises:
+            DataError: labels that are not among `labels`.
+        """
+        raise NotImplementedError
+
+    def stratifies(self, rows) -> bool:
+        """Whether a share split off has the same mix of labels."""
+        return False
+
+    def resolved(self, settings, rows) -> dict:
+        """Settings that the rows have made known."""
+        return {}
+
+    def arguments(self, settings, rows) -> dict:
+        """What `from_pretrained` is given to train."""
+        return {"labels": rows.labels}
+
+    def loading(self, recipe) -> dict:
+        """What `from_pretrained` is given to go on with a run."""
+        return {}
+
+    def options(self, settings, rows) -> dict:
+        """What `compile` is given."""
+        return {}
+
+    def answers(self, task, rows, batch_size) -> list[dict]:
+        """Predictions, one dict of new columns a row."""
+        raise NotImplementedError
+
+    def about(self, rows) -> str:
+        """The kind of problem, for people."""
+        return self.task.replace("_", " ")
+
+
+def classification_options(settings, counted):
+    """`compile` options of the losses of single labels.
+
+    Args:
+        settings: `TrainingSettings`.
+        counted: rows with `label_counts`, for balanced weights.
+
+    Raises:
+        SettingsError: a label without rows has no balanced weight.
+    """
+    import kerasft as kft
+
+    weights = settings.class_weight
+    if weights == "balanced":
+        weights = kft.balanced_weights(counted)
+    elif weights is not None:
+        weights = {str(name): weight for name, weight in weights.items()}
+    return {
+        "class_weight": weights,
+        "label_smoothing": settings.label_smoothing,
+        "focal_gamma": settings.focal_gamma,
+    }
+
+
+def raise_if_foreign(settings, job, jobs):
+    """Refuse settings of another task.
+
+    Raises:
+        SettingsError: names them, and the tasks they belong to.
+    """
+    defaults = {f.name: f.default for f in settings.__dataclass_fields__.values()}
+    foreign = {
+        name: [other.task for other in jobs.values() if name in other.own_settings]
+        for other in jobs.values()
+        for name in other.own_settings
+        if name not in job.own_settings and vars(settings)[name] != defaults[name]
+    }
+    if foreign:
+        told = "; ".join(f"{name} ({', '.join(t)})" for name, t in foreign.items())
+        raise SettingsError(
+            f"task is {settings.task!r}, which has no use for settings of others: "
+            f"{told}. Leave them out, or name another task."
+        )
