@@ -2,9 +2,11 @@
 
     python benchmarks/accuracy.py --data bbc --epochs 2 --seeds 0 1 2 --update-readme
     python benchmarks/accuracy.py --data films --epochs 2 --seeds 0 1 2 --update-readme
+    python benchmarks/accuracy.py --data tags --rows 4000 --epochs 3 --update-readme
 
 In: the checkpoint, rows and recipe of finetune.py (batches of 16 for the long BBC
-articles). Both train on the same split; a seed decides head, dropout and order. Out:
+articles). `tags` are parts of speech of the words of a treebank, and accuracy is that
+of words. Both train on the same split; a seed decides head, dropout and order. Out:
 `results/accuracy_{data}.json` and a table.
 """
 
@@ -14,8 +16,8 @@ from statistics import median
 import environments
 import report
 from finetune import PEERS, RECIPE, film_rows, split_files
-from rows import bbc_rows, cache_folder, minilm_folder
-from workers import started
+from rows import bbc_rows, cache_folder, minilm_folder, treebank_file
+from workers import Peer, started
 
 
 def topic_rows() -> list[tuple[str, int]]:
@@ -25,7 +27,26 @@ def topic_rows() -> list[tuple[str, int]]:
     return [(text, topics.index(topic)) for text, topic in rows]
 
 
-DATA = {"bbc": (topic_rows, 16), "films": (film_rows, 32)}
+def tagged_rows() -> list[tuple[list[str], list[str]]]:
+    """Return words and parts of speech of the sentences of a treebank."""
+    rows = []
+    for sentence in treebank_file().read_text("utf-8").strip().split("\n\n"):
+        lines = [line.split("\t") for line in sentence.split("\n") if line[0] != "#"]
+        words = [line for line in lines if line[0].isdigit()]
+        rows.append(([line[1] for line in words], [line[3] for line in words]))
+    return rows
+
+
+DATA = {"bbc": (topic_rows, 16), "films": (film_rows, 32), "tags": (tagged_rows, 16)}
+TAGGERS = {
+    "kerasft": Peer("kerasft", "kerasft_tags.py", "kerasft `TokenClassifier`"),
+    "torch_loop": Peer("torch", "torch_tags.py", "torch, plain loop"),
+}
+
+
+def peers_of(data: str) -> dict[str, Peer]:
+    """Return the programs that learn such rows."""
+    return TAGGERS if data == "tags" else PEERS
 
 
 def measured(options) -> dict:
@@ -40,7 +61,7 @@ def measured(options) -> dict:
     python_of = environments.chooser(options.python)
     for seed in options.seeds:
         for name in options.peers:
-            peers = {name: PEERS[name]}
+            peers = {name: peers_of(options.data)[name]}
             with started(peers, job | {"seed": seed}, python_of, folder) as workers:
                 run = workers[name].run()
                 peer = results["peers"].setdefault(
@@ -56,7 +77,7 @@ def markdown(results: dict) -> str:
     """Return the table of accuracies with its caption."""
     lines = [
         [
-            PEERS[name].what,
+            peers_of(results["settings"]["data"])[name].what,
             ", ".join(f"{one:.4f}" for one in peer["accuracy"]),
             f"{median(peer['accuracy']):.4f}",
         ]

@@ -9,7 +9,8 @@ from real_inputs import (  # noqa: E402
     bbc_rows,
     cache_folder,
     minilm_folder,
+    treebank_file,
     vader_rows,
 )
 
-__all__ = ["bbc_rows", "cache_folder", "minilm_folder", "vader_rows"]
+__all__ = ["bbc_rows", "cache_folder", "minilm_folder", "treebank_file", "vader_rows"]

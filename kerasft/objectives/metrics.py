@@ -71,14 +71,16 @@ class F1(_CountsF1):
         super().__init__(num_classes, "macro", name)
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Labels (batch,) integers, logits (batch, classes)."""
+        """Labels (...) integers, logits (..., classes)."""
         classes = self.hits.shape[0]
-        actual = ops.one_hot(ops.cast(y_true, "int32"), classes, dtype="float32")
-        predicted = ops.one_hot(ops.argmax(y_pred, -1), classes, dtype="float32")
         weights = ops.cast(ops.greater_equal(y_true, 0), "float32")
         if sample_weight is not None:
             weights = weights * expand_to(sample_weight, weights)
-        self.add(actual, predicted, weights)
+        labels = ops.reshape(ops.cast(y_true, "int32"), (-1,))
+        best = ops.reshape(ops.argmax(y_pred, axis=-1), (-1,))
+        actual = ops.one_hot(labels, classes, dtype="float32")
+        predicted = ops.one_hot(best, classes, dtype="float32")
+        self.add(actual, predicted, ops.reshape(weights, (-1,)))
 
 
 class MultiLabelF1(_CountsF1):

@@ -36,6 +36,17 @@ else:
                     "gradient_accumulation_steps instead."
                 )
 
+        @property
+        def item_loss(self):
+            """The loss; not one that looks at two passes."""
+            return self._item_loss
+
+        @item_loss.setter
+        def item_loss(self, loss):
+            if getattr(loss, "passes", 1) > 1:
+                raise SettingsError("rdrop_alpha needs the TensorFlow backend.")
+            self._item_loss = loss
+
     def batches_of(data):
         """The `Batches` behind a dataset of ours, or None."""
         return vars(data).get("batches") if type(data).__name__ != "dict" else None

@@ -57,6 +57,17 @@ class TrainStep:
         total = tf.reduce_sum(weights)
         return self._measure(x, y, logits, sample_weight, loss_sum, total)
 
+    def _trained_on(self, x, y):
+        """Loss of each item, and the logits; some losses look at two passes."""
+        if getattr(self.item_loss, "passes", 1) == 1:
+            logits = self(x, training=True)
+            return self._values(y, logits), logits
+        both = self(
+            tf.nest.map_structure(lambda t: tf.concat([t, t], 0), x), training=True
+        )
+        first, second = tf.split(both, 2)
+        return tf.cast(self.item_loss.of_two(y, first, second), tf.float32), first
+
     def _values(self, y, logits):
         return tf.cast(self.item_loss.call(y, logits), tf.float32)
 
@@ -91,8 +102,8 @@ class TrainStep:
 
     def _one_part(self, x, y, weights, divisor):
         with tf.GradientTape() as tape:
-            logits = self(x, training=True)
-            loss_sum = tf.reduce_sum(self._values(y, logits) * weights)
+            values, logits = self._trained_on(x, y)
+            loss_sum = tf.reduce_sum(values * weights)
             loss = tf.math.divide_no_nan(loss_sum, divisor)
             if self.losses:  # Regularisers: once a step, not once a part or replica.
                 times = (

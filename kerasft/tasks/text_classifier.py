@@ -11,6 +11,7 @@ import numpy as np
 
 from kerasft._errors import DataError, SettingsError
 from kerasft.objectives import losses, metrics
+from kerasft.objectives.consistency import RDrop
 from kerasft.tasks.exporting import export_text_classifier
 from kerasft.tasks.labels import label_names, ordered_weights
 from kerasft.tasks.loading import HeadPlan
@@ -42,7 +43,7 @@ class TextClassifier(Task):
         self.labels = tuple(labels)
         self.problem = problem
         self.class_weight = None
-        self.label_smoothing = self.focal_gamma = 0.0
+        self.label_smoothing = self.focal_gamma = self.rdrop_alpha = 0.0
 
     @classmethod
     def from_pretrained(
@@ -97,6 +98,7 @@ class TextClassifier(Task):
         class_weight: Mapping[str, float] | None = None,
         label_smoothing: float = 0.0,
         focal_gamma: float = 0.0,
+        rdrop_alpha: float = 0.0,
         **options,
     ):
         """Make ready for `fit`; what is not given is the task's own.
@@ -111,21 +113,24 @@ class TextClassifier(Task):
             label_smoothing: share of the target given to all labels alike.
             focal_gamma: rows that are right already count less, the more the higher
                 this is (2 is usual); 0: all count alike.
+            rdrop_alpha: weight of how far two passes with other dropout differ, for
+                which each step works twice; 0: one pass. TensorFlow alone.
             **options: of `Task.compile` and `keras.Model.compile`.
 
         Raises:
-            SettingsError: weights for labels that there are not; one of these three
+            SettingsError: weights for labels that there are not; one of these four
                 beside a loss of your own, or for regression.
         """
-        if (class_weight or label_smoothing or focal_gamma) and (
-            loss is not None or self.problem == "regression"
-        ):
+        weighs = class_weight or label_smoothing or focal_gamma or rdrop_alpha
+        if weighs and (loss is not None or self.problem == "regression"):
             raise SettingsError(
-                "class_weight, label_smoothing and focal_gamma belong to the task's "
-                "own classification loss: leave out `loss`, and not for regression."
+                "class_weight, label_smoothing, focal_gamma and rdrop_alpha belong to "
+                "the task's own classification loss: leave out `loss`, and not for "
+                "regression."
             )
         self.class_weight = ordered_weights(class_weight, self.labels)
         self.label_smoothing, self.focal_gamma = label_smoothing, focal_gamma
+        self.rdrop_alpha = rdrop_alpha
         super().compile(optimizer, loss, metrics, **options)
 
     def default_loss(self):
@@ -137,7 +142,8 @@ class TextClassifier(Task):
             if self.problem == "multi_label"
             else losses.CrossEntropy
         )
-        return kind(self.label_smoothing, self.class_weight, self.focal_gamma)
+        loss = kind(self.label_smoothing, self.class_weight, self.focal_gamma)
+        return RDrop(loss, self.rdrop_alpha) if self.rdrop_alpha else loss
 
     def default_metrics(self):
         """Accuracy and macro F1; micro and macro F1; or error and correlation."""

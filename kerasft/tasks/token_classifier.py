@@ -15,6 +15,7 @@ from kerasft.data.tagging import tag_examples
 from kerasft.layers.crf import CRF
 from kerasft.objectives import losses, metrics
 from kerasft.objectives.chain_loss import ChainLoss
+from kerasft.objectives.consistency import RDrop
 from kerasft.objectives.span_metrics import EntityScores
 from kerasft.objectives.spans import OUTSIDE, TagSet
 from kerasft.tasks.feeding import Fed
@@ -46,7 +47,7 @@ class TokenClassifier(Task):
         self.tag_set = TagSet(self.labels, scheme)
         self.overlap = overlap
         self.class_weight = None
-        self.label_smoothing = self.focal_gamma = 0.0
+        self.label_smoothing = self.focal_gamma = self.rdrop_alpha = 0.0
 
     @classmethod
     def from_pretrained(  # noqa: PLR0913 - each named by the user
@@ -120,6 +121,7 @@ class TokenClassifier(Task):
         class_weight: Mapping[str, float] | None = None,
         label_smoothing: float = 0.0,
         focal_gamma: float = 0.0,
+        rdrop_alpha: float = 0.0,
         **options,
     ):
         """Make ready for `fit`; what is not given is the task's own.
@@ -134,30 +136,34 @@ class TokenClassifier(Task):
             label_smoothing: share of the target given to all tags alike.
             focal_gamma: words that are right already count less, the more the higher
                 this is (2 is usual); 0: all count alike.
+            rdrop_alpha: weight of how far two passes with other dropout differ, for
+                which each step works twice; 0: one pass. TensorFlow alone.
             **options: of `Task.compile` and `keras.Model.compile`.
 
         Raises:
-            SettingsError: weights for tags that there are not; one of these three
+            SettingsError: weights for tags that there are not; one of these four
                 beside a loss of your own, or with a conditional random field.
         """
-        if (class_weight or label_smoothing or focal_gamma) and (
-            loss is not None or self.head.crf
-        ):
+        weighs = class_weight or label_smoothing or focal_gamma or rdrop_alpha
+        if weighs and (loss is not None or self.head.crf):
             raise SettingsError(
-                "class_weight, label_smoothing and focal_gamma weigh single words: "
-                "leave out `loss`, and not with crf=True, which scores whole sequences."
+                "class_weight, label_smoothing, focal_gamma and rdrop_alpha are of "
+                "single words: leave out `loss`, and not with crf=True, which scores "
+                "whole sequences."
             )
         self.class_weight = ordered_weights(class_weight, self.labels)
         self.label_smoothing, self.focal_gamma = label_smoothing, focal_gamma
+        self.rdrop_alpha = rdrop_alpha
         super().compile(optimizer, loss, metrics, **options)
 
     def default_loss(self):
         """Cross-entropy of each word, or of whole tag sequences."""
         if self.head.crf:
             return ChainLoss(self.head.crf)
-        return losses.CrossEntropy(
+        loss = losses.CrossEntropy(
             self.label_smoothing, self.class_weight, self.focal_gamma
         )
+        return RDrop(loss, self.rdrop_alpha) if self.rdrop_alpha else loss
 
     def default_metrics(self):
         """Accuracy of words; for entities precision, recall and F1, else macro F1."""

@@ -216,6 +216,11 @@ class TrainingSettings(Settings):
     focal_gamma: float = setting(
         0.0, "how much less rows count that are right already; 2 is usual", at_least(0)
     )
+    rdrop_alpha: float = setting(
+        0.0,
+        "how much two passes with other dropout must agree; 0: one pass",
+        at_least(0),
+    )
     class_weight: dict[str | int, float] | str | None = setting(
         None, "weight of each label in the loss, or 'balanced'"
     )

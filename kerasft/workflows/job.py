@@ -97,6 +97,7 @@ def classification_options(settings, counted):
         "class_weight": weights,
         "label_smoothing": settings.label_smoothing,
         "focal_gamma": settings.focal_gamma,
+        "rdrop_alpha": settings.rdrop_alpha,
     }
 
 

@@ -8,6 +8,7 @@ from seqeval.metrics import accuracy_score
 from seqeval.metrics.sequence_labeling import precision_recall_fscore_support as lenient
 from seqeval.metrics.v1 import precision_recall_fscore_support as strict
 from seqeval.scheme import IOB2
+from sklearn.metrics import f1_score
 from tiny_tasks import TAGS, tiny_tagged
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
@@ -172,8 +173,16 @@ def test_plain_classes_of_words_are_told_word_by_word(folder):
     found = task.predict_text(["A good film."])[0]
     assert [one["text"] for one in found] == ["A", "good", "film", "."]
     assert {one["label"] for one in found} <= {"ADJ", "NOUN"}
-    task.compile()
-    assert [metric.name for metric in task.default_metrics()] == ["accuracy", "f1"]
+    random = np.random.default_rng(0)
+    words = [["good", "film"] * random.integers(1, 4) for _ in range(12)]
+    tags = [["ADJ", "NOUN"] * (len(row) // 2) for row in words]
+    rows = kft.from_tags(words, tags)
+    task.compile(run_eagerly=True)
+    told = task.evaluate(task.dataset(rows, 4), verbose=0, return_dict=True)
+    guess = [tag for row, _ in task.predict_rows(rows) for tag in row]
+    actual = [task.labels.index(tag) for row in tags for tag in row]
+    assert told["f1"] == pytest.approx(f1_score(actual, guess, average="macro"))
+    assert told["accuracy"] == pytest.approx(np.mean(np.equal(actual, guess)))
 
 
 def test_tags_and_scheme_are_kept_with_the_checkpoint(folder, tmp_path):

@@ -4,7 +4,9 @@ import keras
 import numpy as np
 import pytest
 import torch
+from tiny_classifiers import made
 from tiny_encoders import save_torch, torch_classifier
+from tiny_tasks import tiny_rows
 from tiny_tokenizers import save_tokenizer
 from transformers import get_cosine_schedule_with_warmup as torch_cosine
 from transformers import get_linear_schedule_with_warmup as torch_linear
@@ -198,3 +200,32 @@ def test_the_reported_loss_is_the_mean_over_all_items_of_an_epoch(tmp_path):
     weights = np.repeat([1.0, 3.0], [8, 4])
     expected = (each.numpy() * weights).sum() / weights.sum()
     np.testing.assert_allclose(result["loss"], expected, rtol=1e-5)
+
+
+def test_two_passes_without_dropout_are_as_one(folder):
+    losses = []
+    for alpha in (0.0, 3.0):
+        task = made(folder)
+        _without_dropout(task)
+        task.compile(kft.adamw(1e-3, total_steps=4, warmup=0), rdrop_alpha=alpha)
+        batches = task.dataset(tiny_rows(24), 8, training=True)
+        logs = task.fit(batches, epochs=1, verbose=0).history
+        losses.append((logs["loss"], task.head.weights[0].numpy()))
+    np.testing.assert_allclose(losses[0][0], losses[1][0], atol=1e-5)
+    np.testing.assert_allclose(losses[0][1], losses[1][1], atol=1e-5)
+
+
+def test_two_passes_with_dropout_pull_each_other(folder):
+    task = made(folder)
+    rows = tiny_rows(24)
+    task.compile(kft.adamw(1e-3, total_steps=99, warmup=0), rdrop_alpha=1.0)
+    plain = task.evaluate(task.dataset(rows), verbose=0)[0]
+    assert np.isfinite(plain)
+    logs = task.fit(task.dataset(rows, 8, training=True), epochs=4, verbose=0).history
+    assert logs["loss"][-1] < logs["loss"][0]
+
+
+def _without_dropout(task):
+    for layer in task._flatten_layers():
+        if hasattr(layer, "rate"):
+            layer.rate = 0.0
