@@ -21,13 +21,10 @@ def export_text_classifier(task, folder, rows, pairs, signature):
         raise SettingsError(f"signature is {signature!r}; known: text, tokens.")
     if pairs is None:
         pairs = rows is not None and rows.has_pairs
-    config = task.backbone.config
     face = ClassifierFace(
         labels=() if task.problem == "regression" else task.labels,
         problem=task.problem,
-        vocab_size=config.vocab_size,
-        max_length=task.tokenizer.max_length,
-        type_vocab_size=max(1, config.type_vocab_size),
+        limits=limits_of(task),
         pairs=pairs,
     )
     if signature == "tokens":
@@ -43,6 +40,16 @@ def export_text_classifier(task, folder, rows, pairs, signature):
         verify_export(new, numbers, texts, seconds, tolerance)
 
     return export_classifier(folder, task, face, graph, check)
+
+
+def limits_of(task):
+    """What token ids the task takes."""
+    from kerasft.serving.saving import Limits
+
+    config = task.backbone.config
+    return Limits(
+        config.vocab_size, task.tokenizer.max_length, max(1, config.type_vocab_size)
+    )
 
 
 def _samples(rows, pairs, pieces):

@@ -10,7 +10,8 @@ import tensorflow as tf
 from keras import ops
 
 from kerasft._errors import CheckpointError, SettingsError
-from kerasft.serving.signatures import INPUTS, ClassifierFace, export_classifier
+from kerasft.serving.saving import INPUTS, Limits
+from kerasft.serving.signatures import ClassifierFace, export_classifier
 from kerasft.serving.verify import (
     VerificationError,
     verify_export,
@@ -44,7 +45,7 @@ def graph(minilm):
 
 
 def face_of(problem, labels=LABELS, pairs=False):
-    return ClassifierFace(labels, problem, vocab_size=30522, max_length=16, pairs=pairs)
+    return ClassifierFace(labels, problem, Limits(30522, 16), pairs)
 
 
 def expected_from(model, graph, activation):
