@@ -50,41 +50,13 @@ class EntityScores(keras.metrics.Metric):
             ops.cast(y_pred, "int32"),
             len(self.tag_set.names),
         )
-        actual_ends, actual_begins, actual_types = self._entities(y_true)
-        ends, begins, types = self._entities(y_pred)
+        actual_ends, actual_begins, actual_types = entity_bounds(self.tag_set, y_true)
+        ends, begins, types = entity_bounds(self.tag_set, y_pred)
         same = ops.logical_and(begins == actual_begins, types == actual_types)
         hits = ops.logical_and(ops.logical_and(ends, actual_ends), same)
         self.hits.assign_add(self._by_type(hits, types))
         self.predicted.assign_add(self._by_type(ends, types))
         self.actual.assign_add(self._by_type(actual_ends, actual_types))
-
-    def _entities(self, tags):
-        """Whether an entity ended before each place, where it began, its type.
-
-        Args:
-            tags: (batch, length), nothing left out, filled up with the outside.
-
-        Returns:
-            Three (batch, length + 1).
-        """
-        outside = ops.full_like(tags[:, :1], len(self.tag_set.names))
-        before = ops.concatenate([outside, tags], axis=1)
-        pairs = before * (len(self.tag_set.names) + 1)
-        pairs = pairs + ops.concatenate([tags, outside], axis=1)
-        starts, inside, ends = (
-            ops.take(ops.convert_to_tensor(table.reshape(-1)), pairs)
-            for table in (self.tag_set.starts, self.tag_set.inside, self.tag_set.ends)
-        )
-        last_start = last_place(starts)
-        # Within an entity after this place: it started, and nothing broke it since.
-        last_break = last_place(ops.logical_not(inside))
-        within = last_start >= ops.maximum(last_break, 0)
-        before_it = _shifted(within, False)
-        goes_on = ops.logical_and(before_it, inside)
-        begins = last_place(ops.logical_and(starts, ops.logical_not(goes_on)))
-        over = ops.logical_and(before_it, ops.logical_not(inside))
-        types = ops.take(ops.convert_to_tensor(self.tag_set.type_of), before)
-        return ops.logical_and(over, ends), _shifted(begins, -1), types
 
     def _by_type(self, counted, types):
         classes = self.hits.shape[0]
@@ -120,6 +92,37 @@ class EntityScores(keras.metrics.Metric):
             ]
         names = (f"{self.prefix}{name}" for name in ("precision", "recall", "f1"))
         return dict(zip(names, scores, strict=True))
+
+
+def entity_bounds(tag_set, tags):
+    """Whether an entity ended before each place, where it began, its type.
+
+    Args:
+        tag_set: a `TagSet`.
+        tags: (batch, length) int32, nothing left out, filled up with the number of
+            tags, which stands for the outside.
+
+    Returns:
+        Three (batch, length + 1): bool, int32, int32 (of `tag_set.types`).
+    """
+    outside = ops.full_like(tags[:, :1], len(tag_set.names))
+    before = ops.concatenate([outside, tags], axis=1)
+    pairs = before * (len(tag_set.names) + 1)
+    pairs = pairs + ops.concatenate([tags, outside], axis=1)
+    starts, inside, ends = (
+        ops.take(ops.convert_to_tensor(table.reshape(-1)), pairs)
+        for table in (tag_set.starts, tag_set.inside, tag_set.ends)
+    )
+    last_start = last_place(starts)
+    # Within an entity after this place: it started, and nothing broke it since.
+    last_break = last_place(ops.logical_not(inside))
+    within = last_start >= ops.maximum(last_break, 0)
+    before_it = _shifted(within, False)
+    goes_on = ops.logical_and(before_it, inside)
+    begins = last_place(ops.logical_and(starts, ops.logical_not(goes_on)))
+    over = ops.logical_and(before_it, ops.logical_not(inside))
+    types = ops.take(ops.convert_to_tensor(tag_set.type_of), before)
+    return ops.logical_and(over, ends), _shifted(begins, -1), types
 
 
 def _left_together(scored, y_true, y_pred, outside):

@@ -1,4 +1,4 @@
-"""A classifier as a SavedModel, proved against the model before anyone can use it."""
+"""Tasks as SavedModels, proved against the task before anyone can use them."""
 
 from functools import partial
 
@@ -17,8 +17,7 @@ def export_text_classifier(task, folder, rows, pairs, signature):
     from kerasft.serving.verify import verify_export, verify_tokenizer
     from kerasft.serving.wordpiece import WordPieceGraph
 
-    if signature not in ("text", "tokens"):
-        raise SettingsError(f"signature is {signature!r}; known: text, tokens.")
+    _raise_unless_signature(signature)
     if pairs is None:
         pairs = rows is not None and rows.has_pairs
     face = ClassifierFace(
@@ -40,6 +39,35 @@ def export_text_classifier(task, folder, rows, pairs, signature):
         verify_export(new, numbers, texts, seconds, tolerance)
 
     return export_classifier(folder, task, face, graph, check)
+
+
+def export_token_classifier(task, folder, rows, signature):
+    """See `TokenClassifier.export`."""
+    from kerasft.serving.offsets import OffsetGraph
+    from kerasft.serving.tag_signatures import TaggerFace, export_tagger
+    from kerasft.serving.verify_spans import verify_pieces, verify_spans
+
+    _raise_unless_signature(signature)
+    face = TaggerFace(
+        task.tag_set, task.finds_entities, limits_of(task), task.head.crf, task.overlap
+    )
+    if signature == "tokens":
+        return export_tagger(folder, task, face)
+    tokenizer = task.tokenizer
+    graph = OffsetGraph(tokenizer.backend, tokenizer.max_length)
+    texts, _ = _samples(rows, False, sorted(tokenizer.backend.get_vocab()))
+    verify_pieces(graph, tokenizer.backend, texts, VERIFIED_FUZZ)
+
+    def check(new):
+        tolerance = TOLERANCES[task.backbone.dtype_policy.name]
+        verify_spans(new, task.predict_text, texts, tolerance)
+
+    return export_tagger(folder, task, face, graph, check)
+
+
+def _raise_unless_signature(signature):
+    if signature not in ("text", "tokens"):
+        raise SettingsError(f"signature is {signature!r}; known: text, tokens.")
 
 
 def limits_of(task):

@@ -18,6 +18,7 @@ from kerasft.objectives.chain_loss import ChainLoss
 from kerasft.objectives.consistency import RDrop
 from kerasft.objectives.span_metrics import EntityScores
 from kerasft.objectives.spans import OUTSIDE, TagSet
+from kerasft.tasks.exporting import export_token_classifier
 from kerasft.tasks.feeding import Fed
 from kerasft.tasks.labels import label_names, ordered_weights
 from kerasft.tasks.loading import HeadPlan
@@ -210,8 +211,7 @@ class TokenClassifier(Task):
         Returns:
             Of each row (tags, chances): int32 and float32 (words,). A word without a
             token, such as a lone zero-width mark, is O (or the first tag) with chance
-            0. With a conditional random field tags are the best sequence, and chances
-            are marginal.
+            0. With a conditional random field chances are marginal.
         """
         return self._decoded(self._examples(rows), batch_size)
 
@@ -273,6 +273,25 @@ class TokenClassifier(Task):
             }
             for label, begin, stop in spans
         ]
+
+    def export(self, folder, rows=None, *, signature="text"):
+        """Write a SavedModel that takes strings and loads without kerasft.
+
+        `serving_default(text)` gives the entities of all texts, one after the other:
+        `row`, `label`, `start`, `end`, `text`, `score`; `tokens` takes token ids. It is
+        written only if its tokenizer gives the reference's tokens and characters, and
+        its entities are the task's, on `rows` and on adversarial texts.
+
+        Args:
+            folder: where to; an earlier export there is replaced.
+            rows: your own rows, to verify on (the first thousand).
+            signature: "text", or "tokens" for token ids alone.
+
+        Raises:
+            VerificationError: it does not give what the task gives.
+            UnsupportedTokenizerError: this kind of tokenizer has no exact graph.
+        """
+        export_token_classifier(self, folder, rows, signature)
 
     def saved_config(self):
         """The backbone's config, with the tags."""

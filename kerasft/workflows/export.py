@@ -57,26 +57,27 @@ def export(settings: ExportSettings) -> Path:
     columns = run.columns(settings)
     rows = run.job.read_questions(settings.data, columns) if settings.data else None
     task = run.load(settings)
-    pairs = columns.text_pair is not None
-    task.export(out, rows, pairs=pairs, signature=settings.signature)
-    _show(out, pairs, settings.signature)
+    options = run.job.exporting(columns)
+    task.export(out, rows, signature=settings.signature, **options)
+    _show(out, settings.signature)
     return out
 
 
-def _show(out, pairs, signature):
+def _show(out, signature):
     """Print the signatures, and how to load them."""
     import tensorflow as tf
 
     table = Table("signature", "takes", "gives", box=None)
-    for name, function in tf.saved_model.load(str(out)).signatures.items():
+    signatures = tf.saved_model.load(str(out)).signatures
+    serving_default = signatures["serving_default"]
+    for name, function in signatures.items():
         _, takes = function.structured_input_signature
         table.add_row(name, _specs(takes), _specs(function.structured_outputs))
     RESULTS.print(table)
     if signature == "text":
-        names = ("text", "text_pair") if pairs else ("text",)
-        texts = ", ".join(f'{name}=tf.constant(["Great stuff."])' for name in names)
-        example = _EXAMPLE.format(out=out, texts=texts)
-        RESULTS.print(example)
+        takes = serving_default.structured_input_signature[1]
+        texts = ", ".join(f'{name}=tf.constant(["Great stuff."])' for name in takes)
+        RESULTS.print(_EXAMPLE.format(out=out, texts=texts))
 
 
 def _specs(specs):

@@ -71,6 +71,10 @@ class Job:
         """Predictions, one dict of new columns a row."""
         raise NotImplementedError
 
+    def exporting(self, columns) -> dict:
+        """What `export` is given, beside rows and signature."""
+        return {}
+
     def about(self, rows) -> str:
         """The kind of problem, for people."""
         return self.task.replace("_", " ")

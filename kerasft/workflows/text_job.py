@@ -81,6 +81,10 @@ class TextJob(Job):
                 answer["scores"] = dict(zip(task.labels, row, strict=True))
         return answers
 
+    def exporting(self, columns):
+        """Whether it takes pairs of texts is what the run was trained on."""
+        return {"pairs": columns.text_pair is not None}
+
     def about(self, rows):
         """The problem."""
         return self._problem(rows).replace("_", " ")

@@ -1,0 +1,122 @@
+"""Prove exported spans of text against the task in memory."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_text  # noqa: F401  (registers the ops of the SavedModel)
+import tokenizers
+
+from kerasft.serving.fuzz import adversarial_texts
+from kerasft.serving.verify import BATCH, SERVED_BATCH, SHOWN, VerificationError
+
+FIELDS = ("text", "label", "start", "end")
+
+
+def verify_pieces(
+    graph,
+    reference: tokenizers.Tokenizer,
+    texts: Sequence[str],
+    fuzz: int = 2000,
+    seed: int = 0,
+) -> int:
+    """Compare ids, characters and words of tokens with the tokenizer's.
+
+    Args:
+        graph: an `OffsetGraph`.
+        reference: the tokenizer it stands for; its settings are not touched.
+        texts: real texts.
+        fuzz: how many adversarial texts come on top.
+        seed: of the adversarial texts.
+
+    Returns:
+        How many texts were compared.
+
+    Raises:
+        VerificationError: texts differ; shows the first of them.
+    """
+    own = tokenizers.Tokenizer.from_str(reference.to_str())
+    own.encode_special_tokens = True
+    own.no_truncation()
+    own.no_padding()
+    texts = [*texts, *adversarial_texts(fuzz, seed, sorted(own.get_vocab()))]
+    traced = tf.function(graph.pieces, reduce_retracing=True)
+    wrong = []
+    for start in range(0, len(texts), BATCH):
+        batch = texts[start : start + BATCH]
+        found = [part.to_list() for part in traced(tf.constant(batch))]
+        encoded = own.encode_batch(batch, add_special_tokens=False)
+        for text, one, *row in zip(batch, encoded, *found, strict=True):
+            starts, ends = zip(*one.offsets, strict=True) if one.offsets else ((), ())
+            wanted = [one.ids, list(starts), list(ends), list(one.word_ids)]
+            if row != wanted:
+                wrong.append(f"  {text!r}\n    graph     {row}\n    reference {wanted}")
+    if wrong:
+        raise VerificationError(
+            f"The tokenizer graph differs from the reference on {len(wrong)} of "
+            f"{len(texts)} texts. Please report this. The first:\n"
+            + "\n".join(wrong[:SHOWN])
+        )
+    return len(texts)
+
+
+def verify_spans(
+    folder: str | Path,
+    expected: Callable[[list[str]], list[list[dict]]],
+    texts: Sequence[str],
+    tolerance: float,
+) -> int:
+    """Compare the spans that a SavedModel serves with those of the task.
+
+    Args:
+        folder: the SavedModel.
+        expected: texts -> of each a list of dicts with `text`, `label`, `start`, `end`
+            and `score`.
+        texts: the user's own, and others.
+        tolerance: how far scores may be apart.
+
+    Returns:
+        How many texts were compared.
+
+    Raises:
+        VerificationError: other spans, or a score that is further off.
+    """
+    serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    wrong = []
+    for start in range(0, len(texts), SERVED_BATCH):
+        batch = list(texts[start : start + SERVED_BATCH])
+        served = served_spans(serve(text=tf.constant(batch)), len(batch))
+        for text, found, wanted in zip(batch, served, expected(batch), strict=True):
+            if not _same(found, wanted, tolerance):
+                wrong.append(f"  {text!r}\n    served {found}\n    wanted {wanted}")
+    if wrong:
+        raise VerificationError(
+            f"The SavedModel differs from the task on {len(wrong)} of {len(texts)} "
+            "texts. The first:\n" + "\n".join(wrong[:SHOWN])
+        )
+    return len(texts)
+
+
+def served_spans(served, count: int) -> list[list[dict]]:
+    """What `serving_default` gives, as `TokenClassifier.predict_text` gives it."""
+    columns = {name: tensor.numpy() for name, tensor in served.items()}
+    found = [[] for _ in range(count)]
+    for i, row in enumerate(columns["row"]):
+        span = {name: columns[name][i] for name in (*FIELDS, "score")}
+        for name in ("text", "label"):
+            span[name] = span[name].decode()
+        for name in ("start", "end"):
+            span[name] = int(span[name])
+        found[row].append(span | {"score": float(span["score"])})
+    return found
+
+
+def _same(found, wanted, tolerance):
+    if len(found) != len(wanted):
+        return False
+    return all(
+        all(one[name] == other[name] for name in FIELDS)
+        and np.abs(one["score"] - other["score"]) <= tolerance
+        for one, other in zip(found, wanted, strict=True)
+    )
