@@ -45,6 +45,7 @@ _PLACES = {
     "BestCheckpoint": "training.callbacks",
     "StopOnNaN": "training.callbacks",
     "report": "training.report",
+    "report_on": "training.report",
     "finetune": "workflows.finetune",
     "FinetuneSettings": "workflows.finetune",
     "evaluate": "workflows.evaluate",
