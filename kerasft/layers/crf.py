@@ -64,6 +64,7 @@ class CRF(keras.layers.Layer):
         Returns:
             (batch,), in nats.
         """
+        logits = _shifted(self._float(logits))
         return self.score(logits, tags, mask) - self.log_partition(logits, mask)
 
     def score(self, logits, tags, mask):
@@ -91,7 +92,7 @@ class CRF(keras.layers.Layer):
             (batch, length, tags), 0 at masked steps.
         """
         mask = ops.cast(mask, "bool")
-        return tag_marginals(self._float(logits), mask, *self._weights())
+        return tag_marginals(_shifted(self._float(logits)), mask, *self._weights())
 
     def decode(self, logits, mask):
         """The best tag sequence of each row (Viterbi).
@@ -139,3 +140,11 @@ class CRF(keras.layers.Layer):
         last = ops.take_along_axis(one_hot, last, axis=1)
         before = ops.concatenate([ops.zeros_like(last[:, :1]), last[:, :-1]], axis=1)
         return before, first_of(mask)
+
+
+def _shifted(logits):
+    """Logits whose best at each step is 0: sums over long rows stay small, and exact.
+
+    Likelihoods are the same.
+    """
+    return logits - ops.stop_gradient(ops.max(logits, axis=-1, keepdims=True))

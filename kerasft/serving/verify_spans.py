@@ -6,59 +6,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  (registers the ops of the SavedModel)
-import tokenizers
 
-from kerasft.serving.fuzz import adversarial_texts
-from kerasft.serving.verify import BATCH, SERVED_BATCH, SHOWN, VerificationError
+from kerasft.serving.verify import SERVED_BATCH, SHOWN, VerificationError
 
 FIELDS = ("text", "label", "start", "end")
-
-
-def verify_pieces(
-    graph,
-    reference: tokenizers.Tokenizer,
-    texts: Sequence[str],
-    fuzz: int = 2000,
-    seed: int = 0,
-) -> int:
-    """Compare ids, characters and words of tokens with the tokenizer's.
-
-    Args:
-        graph: an `OffsetGraph`.
-        reference: the tokenizer it stands for; its settings are not touched.
-        texts: real texts.
-        fuzz: how many adversarial texts come on top.
-        seed: of the adversarial texts.
-
-    Returns:
-        How many texts were compared.
-
-    Raises:
-        VerificationError: texts differ; shows the first of them.
-    """
-    own = tokenizers.Tokenizer.from_str(reference.to_str())
-    own.encode_special_tokens = True
-    own.no_truncation()
-    own.no_padding()
-    texts = [*texts, *adversarial_texts(fuzz, seed, sorted(own.get_vocab()))]
-    traced = tf.function(graph.pieces, reduce_retracing=True)
-    wrong = []
-    for start in range(0, len(texts), BATCH):
-        batch = texts[start : start + BATCH]
-        found = [part.to_list() for part in traced(tf.constant(batch))]
-        encoded = own.encode_batch(batch, add_special_tokens=False)
-        for text, one, *row in zip(batch, encoded, *found, strict=True):
-            starts, ends = zip(*one.offsets, strict=True) if one.offsets else ((), ())
-            wanted = [one.ids, list(starts), list(ends), list(one.word_ids)]
-            if row != wanted:
-                wrong.append(f"  {text!r}\n    graph     {row}\n    reference {wanted}")
-    if wrong:
-        raise VerificationError(
-            f"The tokenizer graph differs from the reference on {len(wrong)} of "
-            f"{len(texts)} texts. Please report this. The first:\n"
-            + "\n".join(wrong[:SHOWN])
-        )
-    return len(texts)
 
 
 def verify_spans(

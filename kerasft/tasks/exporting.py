@@ -45,7 +45,8 @@ def export_token_classifier(task, folder, rows, signature):
     """See `TokenClassifier.export`."""
     from kerasft.serving.offsets import OffsetGraph
     from kerasft.serving.tag_signatures import TaggerFace, export_tagger
-    from kerasft.serving.verify_spans import verify_pieces, verify_spans
+    from kerasft.serving.verify_offsets import verify_pieces
+    from kerasft.serving.verify_spans import verify_spans
 
     _raise_unless_signature(signature)
     face = TaggerFace(
@@ -56,7 +57,7 @@ def export_token_classifier(task, folder, rows, signature):
     tokenizer = task.tokenizer
     graph = OffsetGraph(tokenizer.backend, tokenizer.max_length)
     texts, _ = _samples(rows, False, sorted(tokenizer.backend.get_vocab()))
-    verify_pieces(graph, tokenizer.backend, texts, VERIFIED_FUZZ)
+    verify_pieces(graph.pieces, tokenizer.backend, texts, VERIFIED_FUZZ)
 
     def check(new):
         tolerance = TOLERANCES[task.backbone.dtype_policy.name]

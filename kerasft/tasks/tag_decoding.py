@@ -3,6 +3,7 @@
 A word without a token, such as a lone zero-width mark, gets a default tag and chance 0.
 """
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -44,11 +45,34 @@ def best_tags(logits, default):
     return tags, chances
 
 
-def best_sequences(crf, rows, default):
-    """The best tag sequence of each row, with each tag's marginal probability.
+class ChainDecoder(keras.Model):
+    """The best tag sequences under a `CRF`, with each tag's marginal probability.
+
+    A model of its own for the sake of `predict_on_batch`, which is compiled: step by
+    step a long row would take seconds.
 
     Args:
         crf: the `CRF`.
+    """
+
+    def __init__(self, crf):
+        super().__init__(name="chain_decoder")
+        self.crf = crf
+
+    def call(self, inputs):
+        """Of `logits` and `mask`: tags and chances, two (batch, length)."""
+        logits, mask = inputs["logits"], inputs["mask"]
+        tags, _ = self.crf.decode(logits, mask)
+        places = ops.maximum(tags, 0)[..., None]
+        chances = ops.take_along_axis(self.crf.marginals(logits, mask), places, -1)
+        return tags, chances[..., 0]
+
+
+def best_sequences(decode, rows, default):
+    """The best tag sequence of each row, with each tag's marginal probability.
+
+    Args:
+        decode: `ChainDecoder.predict_on_batch`.
         rows: of each row logits (words, tags).
         default: tag of a word without logits.
     """
@@ -56,15 +80,14 @@ def best_sequences(crf, rows, default):
     for start in range(0, len(rows), ROWS):
         part = rows[start : start + ROWS]
         length = max([1, *map(len, part)])
-        logits = np.zeros((len(part), length, crf.num_tags), "float32")
+        logits = np.zeros((len(part), length, rows[0].shape[-1]), "float32")
         mask = np.zeros((len(part), length), bool)
         for i, row in enumerate(part):
             mask[i, : len(row)] = known = ~np.isnan(row[:, 0])
             logits[i, : len(row)][known] = row[known]
-        best, _ = crf.decode(logits, mask)
-        tags = np.where(mask, ops.convert_to_numpy(best), default).astype("int32")
-        chances = ops.convert_to_numpy(crf.marginals(logits, mask))
-        chances = np.take_along_axis(chances, tags[..., None], -1)[..., 0] * mask
+        tags, chances = decode({"logits": logits, "mask": mask})
+        tags = np.where(mask, tags, default).astype("int32")
+        chances = np.where(mask, chances, 0).astype("float32")
         found += [
             (tags[i, : len(row)], chances[i, : len(row)]) for i, row in enumerate(part)
         ]

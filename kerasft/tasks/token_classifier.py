@@ -22,17 +22,19 @@ from kerasft.tasks.exporting import export_token_classifier
 from kerasft.tasks.feeding import Fed
 from kerasft.tasks.labels import label_names, ordered_weights
 from kerasft.tasks.loading import HeadPlan
-from kerasft.tasks.tag_decoding import best_sequences, best_tags, word_logits
+from kerasft.tasks.tag_decoding import (
+    ChainDecoder,
+    best_sequences,
+    best_tags,
+    word_logits,
+)
 from kerasft.tasks.task import Task
 
 
 class TokenClassifier(Task):
     """Logits (batch, length, tags) of tokens.
 
-    Args:
-        backbone: hidden states of token ids.
-        head: logits of hidden states; its `crf` is the chain, or None.
-        tokenizer: the checkpoint's.
+    Args, beside those of `Task`:
         labels: tags, in the order of the logits.
         scheme: how tags make entities: a key of `objectives.spans.SCHEMES`, or None.
         overlap: tokens that neighbouring windows share; None: a quarter of a window.
@@ -47,6 +49,8 @@ class TokenClassifier(Task):
         self.labels = tuple(labels)
         self.tag_set = TagSet(self.labels, scheme)
         self.overlap = overlap
+        if head.crf:
+            self.decode_chain = ChainDecoder(head.crf).predict_on_batch
         self.class_weight = None
         self.label_smoothing = self.focal_gamma = self.rdrop_alpha = 0.0
 
@@ -83,8 +87,7 @@ class TokenClassifier(Task):
             revision: branch, tag or commit on the hub.
 
         Raises:
-            CheckpointError: no such checkpoint, or it does not fit; its head is for
-                other tags.
+            CheckpointError: no such checkpoint; its head is for other tags.
             SettingsError: an unknown scheme or precision; no tags known.
         """
 
@@ -135,10 +138,8 @@ class TokenClassifier(Task):
                 recall and F1 of entities.
             class_weight: tag -> weight of its words in the loss.
             label_smoothing: share of the target given to all tags alike.
-            focal_gamma: words that are right already count less, the more the higher
-                this is (2 is usual); 0: all count alike.
-            rdrop_alpha: weight of how far two passes with other dropout differ, for
-                which each step works twice; 0: one pass. TensorFlow alone.
+            focal_gamma: how much less words count that are right already.
+            rdrop_alpha: as of `TextClassifier.compile`.
             **options: of `Task.compile` and `keras.Model.compile`.
 
         Raises:
@@ -219,7 +220,7 @@ class TokenClassifier(Task):
         logits = word_logits(self, found, batch_size)
         default = self.labels.index(OUTSIDE) if self.finds_entities else 0
         if self.head.crf:
-            return best_sequences(self.head.crf, logits, default)
+            return best_sequences(self.decode_chain, logits, default)
         return [best_tags(row, default) for row in logits]
 
     def predict_text(self, texts, batch_size=32):

@@ -34,9 +34,9 @@ SETTINGS = {
     },
     "other prefix": {"prefix": "@@", "unknown": "<unk>", "longest_word": 20},
 }
-# Letters that take marks, hold marks, are made of marks; marks of many classes, some of
-# them stripped (U+0316), some not (U+302E), some neither moved nor passed (U+034F); what
-# is removed before (U+0001), what is set apart (U+4E00).
+# Letters that take marks, hold marks, are made of marks; marks of many classes, some
+# of them stripped (U+0316), some not (U+302E), some neither moved nor passed (U+034F);
+# what is removed before (U+0001), what is set apart (U+4E00).
 MARKED = (
     "a\u00e9\u1ebf\u0344\u0f73\u0f75\u0f81\u0340\u0958\ufb2c\U0001d15e\U0001d160\uac01"
     "\u0300\u0316\u0334\u0345\u20e5\u302e\u1b44\u08d4\u094d\u0f71\u0f72\u05b0\u0327"

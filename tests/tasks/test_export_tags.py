@@ -20,8 +20,7 @@ from kerasft.tasks import exporting
 TEXTS = [*tiny_tagged(12).texts(), "", "[SEP] Ünïted ﬁlms  gReat", "good " * 40]
 TEXTS += adversarial_texts(20, 5)
 KINDS = {
-    "chain": {"labels": TAGS, "scheme": "IOB2", "crf": True},
-    "plain": {"labels": TAGS},
+    "entities": {"labels": TAGS, "scheme": "IOB2", "crf": True},
     "words": {"labels": ("ADJ", "NOUN", "VERB")},
 }
 PROGRAM = """
@@ -56,6 +55,8 @@ def tasks(folder):
         task = kft.TokenClassifier.from_pretrained(folder, max_length=16, **options)
         for weight in task.trainable_weights:
             weight.assign_add(keras.random.normal(weight.shape, 0, 0.2))
+        for weight in task.head.logits.weights:
+            weight.assign(weight * 10)
         made[name] = task
     return made
 
@@ -100,12 +101,12 @@ def test_spans_are_those_of_predict_text(name, served, tasks):
 
 
 def test_no_text_gives_no_spans(exports):
-    serve = tf.saved_model.load(str(exports / "chain")).signatures["serving_default"]
+    serve = tf.saved_model.load(str(exports / "entities")).signatures["serving_default"]
     assert serve(text=tf.constant([], tf.string))["row"].shape == (0,)
 
 
 def test_token_ids_alone_can_be_served(tasks, tmp_path):
-    task = tasks["plain"]
+    task = tasks["words"]
     task.export(tmp_path / "made", signature="tokens")
     serve = tf.saved_model.load(str(tmp_path / "made")).signatures["serving_default"]
     ids = tf.constant([[2, 5, 6, 3], [2, 7, 3, 0]])
@@ -125,5 +126,5 @@ def test_an_export_that_gives_other_spans_is_refused(tasks, tmp_path, monkeypatc
 
     monkeypatch.setattr(verify_spans, "served_spans", wrong)
     with pytest.raises(VerificationError, match="differs from the task on"):
-        tasks["plain"].export(tmp_path / "made", tiny_tagged(12))
+        tasks["words"].export(tmp_path / "made", tiny_tagged(12))
     assert not (tmp_path / "made").exists()
