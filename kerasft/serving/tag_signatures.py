@@ -136,11 +136,14 @@ def _logits_of_words(logits, windows, pieces, is_first):
 def _best(face, logits, mask):
     """The best tag of each word, and how likely it is: two (texts, words)."""
     if face.crf:
+        # One step more, which does not count: there may be none at all.
+        logits = tf.pad(logits, [[0, 0], [0, 1], [0, 0]])
+        mask = tf.pad(mask, [[0, 0], [0, 1]])
         tags, _ = face.crf.decode(logits, mask)
         chances = tf.gather(
             face.crf.marginals(logits, mask), tf.maximum(tags, 0), batch_dims=2
         )
-        return tags, chances
+        return tags[:, :-1], chances[:, :-1]
     tags = tf.argmax(logits, axis=-1, output_type=tf.int32)
     return tags, tf.reduce_max(tf.nn.softmax(logits), axis=-1)
 

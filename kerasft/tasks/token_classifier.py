@@ -295,7 +295,6 @@ class TokenClassifier(Task):
         export_token_classifier(self, folder, rows, signature)
 
     def saved_config(self):
-        """The backbone's config, with the tags."""
-        return replace(
-            self.backbone.config, labels=self.labels, tag_scheme=self.tag_set.scheme
-        )
+        """The backbone's config, with tags and scheme."""
+        own = {"labels": self.labels, "tag_scheme": self.tag_set.scheme}
+        return replace(self.backbone.config, **own)
