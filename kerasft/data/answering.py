@@ -67,8 +67,7 @@ def question_examples(
         raise DataError(f"{rows!r}: there are no rows to tokenise.")
     frame = frame_of(tokenizer, pair=True)
     room = tokenizer.max_length - frame.size
-    if overlap is not None:
-        overlap_of(overlap, room - room // 2)
+    overlap_of(overlap, room - room // 2)  # Windows of less hold the whole context.
     questions = cut(tokenizer, rows.column("question"), "Tokenising questions")
     contexts, which = _contexts(rows, tokenizer)
     answers = rows.column("answers") if rows.has_labels else [[]] * len(rows)
@@ -80,8 +79,9 @@ def question_examples(
         cut_questions += len(kept) < len(question)
         begin = len(frame.ids[0]) + len(kept) + len(frame.ids[1])
         left = room - len(kept)
+        share = left // 4 if overlap is None else min(overlap, left - 1)
         found = _tokens_of(accepted, places)
-        for start, stop in windows(len(ids), left, overlap_of(overlap, left)):
+        for start, stop in windows(len(ids), left, share):
             texts.append((kept, ids[start:stop]))
             owners.append(i)
             spans.append((begin, begin + stop - start))

@@ -131,6 +131,6 @@ def told_answers(context, candidates, threshold):
         for (start, end), chance in zip(spans, chances, strict=True)
     ]
     if threshold is not None or not told:
-        place = 0 if not told else int((candidates.doubts <= threshold).sum())
+        place = sum(doubt <= threshold for doubt in candidates.doubts)
         told.insert(place, {"answer": "", "start": 0, "end": 0, "score": none})
     return told
