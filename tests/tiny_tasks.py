@@ -62,3 +62,24 @@ def tiny_tagged(count=43, seed=0):
         texts.append(words)
         tags.append(row)
     return kft.from_tags(texts, tags)
+
+
+def tiny_questions(count=43, seed=0, empty_every=5):
+    """Questions of two digits about some words, more than a window holds of them.
+
+    Args:
+        empty_every: each so manieth has no answer; 0: all have one.
+    """
+    random = np.random.default_rng(seed)
+    words = [*"great good film very awful boring plot".split(), *"bcdefghijklmnopqrst"]
+    questions, contexts, answers = [], [], []
+    for i in range(count):
+        chosen = random.choice(words, random.integers(40, 64)).tolist()
+        first = int(random.integers(0, len(chosen) - 3))
+        answer = " ".join(chosen[first : first + random.integers(1, 4)])
+        start = len(" ".join([*chosen[:first], ""]))
+        questions.append(f"{i:02d}")
+        contexts.append(" ".join(chosen))
+        empty = empty_every and i % empty_every == 0
+        answers.append([] if empty else {"text": answer, "start": start})
+    return kft.from_questions(questions, contexts, answers)

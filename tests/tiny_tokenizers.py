@@ -11,8 +11,11 @@ WORDS = (
 ).split()
 
 
-def wordpiece(words=WORDS, lowercase=True):
-    """A BERT tokenizer with the special tokens, `words` and all printable ASCII."""
+def wordpiece(words=WORDS, lowercase=True, typed=True):
+    """A BERT tokenizer with the special tokens, `words` and all printable ASCII.
+
+    Without `typed` second texts are told by two marks, not by types, as RoBERTa's.
+    """
     characters = [chr(c) for c in range(33, 127)]
     if lowercase:
         characters = [c for c in characters if c == c.lower()]
@@ -24,7 +27,7 @@ def wordpiece(words=WORDS, lowercase=True):
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        pair=f"[CLS] $A [SEP] {'$B:1 [SEP]:1' if typed else '[SEP] $B [SEP]'}",
         special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
     )
     tokenizer.add_special_tokens(SPECIAL)

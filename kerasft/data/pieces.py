@@ -94,3 +94,17 @@ def word_firsts(words: np.ndarray) -> np.ndarray:
     """Bool (tokens,): whether a token of one text is the first of its word."""
     before = np.concatenate([[-2], words[:-1]])
     return (words >= 0) & (words != before)
+
+
+def without_spaces(text: str, starts: np.ndarray, ends: np.ndarray):
+    """Starts and ends of parts of a text, without the white space at their ends.
+
+    Some tokenizers count the space before a word as part of it. A part of nothing else
+    begins where it ends.
+    """
+    starts, ends = starts.copy(), ends.copy()
+    for i, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        inner = text[start:end]
+        starts[i] += len(inner) - len(inner.lstrip())
+        ends[i] -= len(inner) - len(inner.rstrip()) if inner.strip() else 0
+    return starts, ends

@@ -4,9 +4,10 @@ from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from kerasft.data.faults import BadValue, shown
-from kerasft.data.rejects import FaultLog
+from kerasft.data.table_rows import gather_table
 from kerasft.data.tagged import COLUMNS, TaggedRows, tag_order, tags_of_types
 
 SPAN = pa.struct(
@@ -94,30 +95,20 @@ def _span(span, text):
 def gather_tagged(rows: Iterable, parse, kind, tagged, sources, on_bad_rows="error"):
     """`TaggedRows` of (source, line, raw) where `parse` makes a dict of columns."""
     names = COLUMNS[kind][: 1 + tagged]
-    columns = {name: [] for name in (*names, "source", "line")}
-    log = FaultLog(sources, on_bad_rows)
-    try:
-        for source, line, raw in rows:
-            try:
-                row = parse(raw)
-            except BadValue as error:
-                told = "\n".join(raw) if isinstance(raw, list) else str(raw)
-                log.add(source, [error.at(line, told)])
-                continue
-            for name in names:
-                columns[name].append(row[name])
-            columns["source"].append(source)
-            columns["line"].append(line)
-        log.close(len(columns["line"]))
-    except BaseException:
-        log.abandon()
-        raise
+    types = {name: TYPES[name] for name in names}
+    table, rejected = gather_table(rows, parse, types, sources, on_bad_rows)
     labels = ()
     if tagged and kind == "words":
-        labels = tag_order({tag for tags in columns["tags"] for tag in tags})
+        tags = pc.unique(pc.list_flatten(table["tags"]))
+        labels = tag_order(tags.to_pylist())
     elif tagged:
-        labels = tags_of_types({s["label"] for row in columns["spans"] for s in row})
-    table = pa.table(
-        {name: pa.array(values, TYPES.get(name)) for name, values in columns.items()}
+        spans = pc.list_flatten(table["spans"])
+        labels = tags_of_types(set(pc.struct_field(spans, "label").to_pylist()))
+    return TaggedRows(
+        table=table,
+        sources=sources,
+        rejected=rejected,
+        kind=kind,
+        has_labels=tagged,
+        labels=labels,
     )
-    return TaggedRows(table, kind, tagged, labels, sources, log.count)

@@ -13,6 +13,7 @@ from kerasft._errors import DataError, SettingsError
 from kerasft.data.faults import BadValue, Source, did_you_mean, shown
 from kerasft.data.intake import Paths, files
 from kerasft.data.jsonl import parse_object, pick
+from kerasft.data.table_rows import json_lines
 from kerasft.data.tag_intake import gather_tagged, span_row, word_row
 from kerasft.data.tagged import TaggedRows
 from kerasft.data.textfile import read_blocks
@@ -151,15 +152,6 @@ def read_tagged_jsonl(  # noqa: PLR0913 - the columns, each named by the user
         )
     keys = tuple(key for key in (words or text, tags or spans) if key)
 
-    def rows():
-        for number, source in enumerate(sources):
-            line = 0
-            for block in read_blocks(source.name, encoding):
-                for raw in block.split("\n")[:-1]:
-                    line += 1
-                    if raw.strip():
-                        yield number, line, raw
-
     def parse(raw):
         first, *second = pick(parse_object(raw), keys)
         second = second[0] if second else None
@@ -168,8 +160,9 @@ def read_tagged_jsonl(  # noqa: PLR0913 - the columns, each named by the user
         return span_row(first, second)
 
     sources = tuple(map(Source, files(path)))
+    lines = json_lines(sources, encoding)
     kind = "words" if words else "spans"
-    return gather_tagged(rows(), parse, kind, len(keys) > 1, sources, on_bad_rows)
+    return gather_tagged(lines, parse, kind, len(keys) > 1, sources, on_bad_rows)
 
 
 def from_tags(

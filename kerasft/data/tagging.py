@@ -11,7 +11,7 @@ import numpy as np
 from kerasft._errors import DataError
 from kerasft.data.encoding import Examples
 from kerasft.data.faults import did_you_mean
-from kerasft.data.pieces import Pieces, cut, word_firsts
+from kerasft.data.pieces import Pieces, cut, without_spaces, word_firsts
 from kerasft.data.tagged import OUTSIDE, TaggedRows
 from kerasft.data.tokenizer import Tokenizer
 from kerasft.data.windows import frame_of, joined, overlap_of, owned
@@ -128,7 +128,7 @@ class _Words:
             firsts = np.flatnonzero(word_firsts(numbers))
             if not split:
                 lasts = np.append(firsts[1:], len(numbers))[: len(firsts)] - 1
-                bare = _without_spaces(
+                bare = without_spaces(
                     texts[i], pieces.starts[here][firsts], pieces.ends[here][lasts]
                 )
                 starts.append(bare[0])
@@ -149,16 +149,6 @@ class _Words:
             np.concatenate(ends).astype("int32"),
             answers,
         )
-
-
-def _without_spaces(text, starts, ends):
-    """Some tokenizers count the space before a word as part of it."""
-    starts, ends = starts.copy(), ends.copy()
-    for i, (start, end) in enumerate(zip(starts, ends, strict=True)):
-        inner = text[start:end]
-        starts[i] += len(inner) - len(inner.lstrip())
-        ends[i] -= len(inner) - len(inner.rstrip()) if inner.strip() else 0
-    return starts, ends
 
 
 def _word_tags(rows, names):

@@ -34,6 +34,15 @@ class Frame:
         """How many special tokens there are."""
         return sum(map(len, self.ids))
 
+    def second_start(self, texts) -> int:
+        """How many tokens of type 0 an example of these token ids has.
+
+        Those of type 1 come after them, if there are any.
+        """
+        zeros = sum(int((types == 0).sum()) for types in self.types)
+        kinds = zip(texts, self.text_types, strict=True)
+        return zeros + sum(len(ids) for ids, kind in kinds if kind == 0)
+
 
 def frame_of(tokenizer: Tokenizer, pair: bool = False) -> Frame:
     """Read the special tokens off a tokenizer's own encoding of a short text."""
@@ -119,7 +128,7 @@ def joined(frames, frame: Frame) -> Examples:
             row += [ids, gap]
         parts += row
         lengths.append(sum(map(len, row)))
-        seconds.append(sum(map(len, row[:3])) if len(texts) == 2 else 0)
+        seconds.append(frame.second_start(texts))
     paired = len(frame.text_types) == 2
     return Examples(
         np.concatenate(parts).astype("int32"),

@@ -16,7 +16,10 @@ from kerasft.models.config_checks import problems_of
 # a file or code.
 WORDS = ("position_embedding_type", "summary_activation", "summary_type")
 # What tasks of ours add, whatever the family; `transformers` keeps it and looks away.
-TASK_ROWS = (("tag_scheme", "tagging_scheme"),)
+TASK_ROWS = (
+    ("tag_scheme", "tagging_scheme"),
+    ("no_answer_threshold", "no_answer_threshold"),
+)
 WRITTEN_ANEW = ("num_labels", "trust_remote_code")
 
 
@@ -68,6 +71,8 @@ class EncoderConfig:
     problem_type: str | None = None
     tag_scheme: str | None = None
     """How a tagger's labels make entities."""
+    no_answer_threshold: float | None = None
+    """By how much "no answer" must outscore the best one to be given."""
     extra: dict = field(default_factory=dict, compare=False)
     """Further numbers of config.json, kept for saving."""
 

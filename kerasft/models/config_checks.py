@@ -81,6 +81,9 @@ CHECKS = {
         )
     ),
     "tag_scheme": _one_of(TAG_SCHEMES),
+    "no_answer_threshold": _number(
+        lambda value: abs(value) <= 1e9, "a number from -1e9 to 1e9", optional=True
+    ),
     "layer_types": _all_of(("full_attention", "sliding_attention")),
     "local_attention": _integer(1, 10_000_000),
     "full_theta": _number(lambda value: 1 < value <= 1e12, "above 1, at most 1e12"),

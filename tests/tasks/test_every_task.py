@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 from tiny_encoders import save_torch, torch_model
-from tiny_tasks import LABELS, TAGS, tiny_rows, tiny_tagged
+from tiny_tasks import LABELS, TAGS, tiny_questions, tiny_rows, tiny_tagged
 from tiny_tokenizers import save_tokenizer
 
 import kerasft as kft
@@ -20,14 +20,20 @@ from kerasft.tasks import TASKS
 from kerasft.tasks.task import Task
 
 # Of each task: rows, what `from_pretrained` needs, and what is asked of rows.
-ROWS = {"text_classifier": tiny_rows, "token_classifier": tiny_tagged}
+ROWS = {
+    "text_classifier": tiny_rows,
+    "token_classifier": tiny_tagged,
+    "question_answerer": tiny_questions,
+}
 ARGUMENTS = {
     "text_classifier": {"labels": LABELS},
     "token_classifier": {"labels": TAGS, "scheme": "IOB2", "crf": True},
+    "question_answerer": {},
 }
 QUESTIONS = {
     "text_classifier": lambda rows: rows.texts(),
     "token_classifier": lambda rows: rows.column("words"),
+    "question_answerer": lambda rows: [rows[i] for i in range(len(rows))],
 }
 
 
@@ -124,7 +130,7 @@ def test_a_failed_save_leaves_the_earlier_one(name, task, tmp_path, monkeypatch)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_it_runs_on_every_family_that_has_a_head_for_it(name, family, tmp_path):
     save_torch(torch_model(family), tmp_path)
-    save_tokenizer(tmp_path)
+    save_tokenizer(tmp_path, typed="roberta" not in family)
     if TASKS[name].head_name not in FAMILIES[family].heads:
         with pytest.raises(CheckpointError, match="has no head"):
             made(name, tmp_path)
