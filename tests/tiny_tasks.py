@@ -62,3 +62,14 @@ def tiny_tagged(count=43, seed=0):
         texts.append(words)
         tags.append(row)
     return kft.from_tags(texts, tags)
+
+
+def tiny_masked(count=43, seed=0):
+    """Films with a word missing in each; to a tokenizer the mask is plain text."""
+    random = np.random.default_rng(seed)
+    texts = []
+    for row in tiny_rows(count, seed).texts():
+        words = row.split()
+        words[random.integers(0, len(words))] = "[MASK]"
+        texts.append(" ".join(words))
+    return kft.from_lists(texts)

@@ -1,11 +1,15 @@
 """Tasks: a backbone with a head, its loss and metrics; all of them in `TASKS`."""
 
 from kerasft._registry import Registry
+from kerasft.tasks.masked_lm import MaskedLM
 from kerasft.tasks.text_classifier import TextClassifier
 from kerasft.tasks.token_classifier import TokenClassifier
 
-__all__ = ["TASKS", "TextClassifier", "TokenClassifier"]
+__all__ = ["TASKS", "MaskedLM", "TextClassifier", "TokenClassifier"]
 
 TASKS = Registry(
-    "task", text_classifier=TextClassifier, token_classifier=TokenClassifier
+    "task",
+    text_classifier=TextClassifier,
+    token_classifier=TokenClassifier,
+    masked_lm=MaskedLM,
 )

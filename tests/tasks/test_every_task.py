@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 from tiny_encoders import save_torch, torch_model
-from tiny_tasks import LABELS, TAGS, tiny_rows, tiny_tagged
+from tiny_tasks import LABELS, TAGS, tiny_masked, tiny_rows, tiny_tagged
 from tiny_tokenizers import save_tokenizer
 
 import kerasft as kft
@@ -20,14 +20,20 @@ from kerasft.tasks import TASKS
 from kerasft.tasks.task import Task
 
 # Of each task: rows, what `from_pretrained` needs, and what is asked of rows.
-ROWS = {"text_classifier": tiny_rows, "token_classifier": tiny_tagged}
+ROWS = {
+    "text_classifier": tiny_rows,
+    "token_classifier": tiny_tagged,
+    "masked_lm": tiny_masked,
+}
 ARGUMENTS = {
     "text_classifier": {"labels": LABELS},
     "token_classifier": {"labels": TAGS, "scheme": "IOB2", "crf": True},
+    "masked_lm": {},
 }
 QUESTIONS = {
     "text_classifier": lambda rows: rows.texts(),
     "token_classifier": lambda rows: rows.column("words"),
+    "masked_lm": lambda rows: rows.texts(),
 }
 
 
