@@ -2,7 +2,14 @@
 
 import json
 
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import (
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+)
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = (
@@ -27,6 +34,7 @@ def wordpiece(words=WORDS, lowercase=True):
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
     )
+    tokenizer.decoder = decoders.WordPiece()
     tokenizer.add_special_tokens(SPECIAL)
     return tokenizer
 
