@@ -41,6 +41,7 @@ _PLACES = {
     "TextClassifier": "tasks",
     "TokenClassifier": "tasks",
     "QuestionAnswerer": "tasks",
+    "MaskedLM": "tasks",
     "AdamW": "objectives.optimizer",
     "adamw": "objectives.optimizer",
     "WarmupSchedule": "objectives.schedule",

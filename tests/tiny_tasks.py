@@ -83,3 +83,14 @@ def tiny_questions(count=43, seed=0, empty_every=5):
         empty = empty_every and i % empty_every == 0
         answers.append([] if empty else {"text": answer, "start": start})
     return kft.from_questions(questions, contexts, answers)
+
+
+def tiny_masked(count=43, seed=0):
+    """Films with a word missing in each; to a tokenizer the mask is plain text."""
+    random = np.random.default_rng(seed)
+    texts = []
+    for row in tiny_rows(count, seed).texts():
+        words = row.split()
+        words[random.integers(0, len(words))] = "[MASK]"
+        texts.append(" ".join(words))
+    return kft.from_lists(texts)

@@ -2,7 +2,14 @@
 
 import json
 
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import (
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+)
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = (
@@ -30,6 +37,7 @@ def wordpiece(words=WORDS, lowercase=True, typed=True):
         pair=f"[CLS] $A [SEP] {'$B:1 [SEP]:1' if typed else '[SEP] $B [SEP]'}",
         special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
     )
+    tokenizer.decoder = decoders.WordPiece()
     tokenizer.add_special_tokens(SPECIAL)
     return tokenizer
 

@@ -8,6 +8,7 @@ The trap: tf.data's autotuning thread can hold up the end of a pass by seconds
 (TF 2.21), so it is switched off here.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -40,6 +41,9 @@ class Batches:
         weights: (examples,) or None.
         pad_id: fills up `input_ids`.
         epoch: the epoch of the next pass.
+        make: (example numbers, padded length, generator) -> the batch, where it is
+            more than examples and labels as they are. The generator depends on seed,
+            epoch and step; without shuffling, every epoch is the first.
     """
 
     examples: Examples
@@ -49,6 +53,7 @@ class Batches:
     pad_id: int = 0
     per_token: bool = False
     epoch: int = 0
+    make: Callable | None = None
     _known: tuple | None = field(default=None, init=False, repr=False)
 
     def __len__(self):
@@ -102,11 +107,11 @@ class Batches:
         """Batch `step` of `epoch`, as tensors."""
 
         def arrays(epoch, step):
-            batch = self._batch(self._order(int(epoch)), int(step))
+            batch = self._batch(self._order(int(epoch)), int(step), int(epoch))
             if step == len(self) - 1:
                 self.epoch = int(epoch) + 1
-            if self.examples.mapped and step % RELEASED_EVERY == 0:
-                self.examples.mapped.release()
+            if step % RELEASED_EVERY == 0:
+                self.examples.release()
             return tf.nest.flatten(batch)
 
         flat = tf.nest.flatten(spec)
@@ -121,18 +126,30 @@ class Batches:
             self._known = epoch, self.plan.order(epoch)
         return self._known[1]
 
-    def _batch(self, order, step):
+    def _batch(self, order, step, epoch=0):
         chosen, width = self.plan.batch(order, step)
+        if self.make is not None:
+            batch = self.make(chosen, width, self._random(step, epoch))
+        else:
+            batch = self._as_they_are(chosen, width)
+        if self.weights is None or isinstance(batch, dict):
+            return batch
+        return *batch, self.weights[chosen]
+
+    def _random(self, step, epoch):
+        """What `make` decides by."""
+        epoch = epoch if self.plan.shuffle else 0
+        # The 1, because numpy takes a seed that ends in 0 for the shorter one, which
+        # the order of the epoch is made from.
+        return np.random.default_rng([self.plan.seed, epoch, step, 1])
+
+    def _as_they_are(self, chosen, width):
         inputs = padded(self.examples, chosen, width, self.pad_id)
         if self.labels is None:
             return inputs
         if self.per_token:
-            labels = laid_out(self.examples, chosen, width, self.labels, IGNORED)
-        else:
-            labels = self.labels[chosen]
-        if self.weights is None:
-            return inputs, labels
-        return inputs, labels, self.weights[chosen]
+            return inputs, laid_out(self.examples, chosen, width, self.labels, IGNORED)
+        return inputs, self.labels[chosen]
 
 
 def laid_out(examples, chosen, width, values, fill) -> np.ndarray:

@@ -7,9 +7,10 @@ byte for byte and written back as they came.
 """
 
 import hashlib
+import json
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +20,7 @@ import tokenizers
 
 from kerasft._errors import CheckpointError
 from kerasft.checkpoints.folders import TOKENIZER_FILES
-from kerasft.checkpoints.json_files import read_json
+from kerasft.checkpoints.json_files import parse_json, read_json
 
 
 class Encoded(NamedTuple):
@@ -105,6 +106,55 @@ class Tokenizer:
         return self.backend.get_vocab_size(with_added_tokens=True)
 
     @property
+    def ordinary(self) -> np.ndarray:
+        """Bool (ids,): whether an id is a token of text, not a special one."""
+        ids = list(self.backend.get_vocab(with_added_tokens=True).values())
+        found = np.zeros(max(ids) + 1, bool)
+        found[ids] = True
+        added = self.backend.get_added_tokens_decoder()
+        found[[i for i, token in added.items() if token.special]] = False
+        return found
+
+    @property
+    def mask(self) -> str:
+        """What a text has where a token is missing: "[MASK]".
+
+        Raises:
+            CheckpointError: the checkpoint's tokenizer has no such token.
+        """
+        found = []
+        for name in ("tokenizer_config.json", "special_tokens_map.json"):
+            if name in self.files:
+                token = parse_json(self.files[name], name).get("mask_token")
+                found.append(token.get("content") if isinstance(token, dict) else token)
+        added = self.backend.get_added_tokens_decoder().values()
+        special = {token.content for token in added if token.special}
+        for token in (*found, "[MASK]", "<mask>"):
+            if token in special:
+                return token
+        raise CheckpointError(
+            "The checkpoint's tokenizer has no mask token, so this is no masked "
+            "language model. Name it as mask_token in tokenizer_config.json, and in "
+            "tokenizer.json among the added tokens."
+        )
+
+    @property
+    def mask_id(self) -> int:
+        """The id of `mask`."""
+        return self.backend.token_to_id(self.mask)
+
+    def reading_masks(self) -> "Tokenizer":
+        """A tokenizer that takes `mask` in a text for the mask, all else as text."""
+        content = json.loads(self.backend.to_str())
+        mask = self.mask
+        for token in content["added_tokens"]:
+            # One that is not special is found in spite of `encode_special_tokens`.
+            token["special"] = token["special"] and token["content"] != mask
+        backend = tokenizers.Tokenizer.from_str(json.dumps(content))
+        backend.encode_special_tokens = True
+        return replace(self, backend=backend)
+
+    @property
     def fingerprint(self) -> str:
         """Changes whenever the ids of any text could change."""
         told = f"{tokenizers.__version__} {self.max_length}\n{self.backend.to_str()}"
@@ -138,6 +188,10 @@ class Tokenizer:
             second_starts=seconds,
             truncated=sum(bool(encodings[i].overflowing) for i in full),
         )
+
+    def text_of(self, *ids: int) -> str:
+        """What tokens read, one after the other; special ones, too."""
+        return self.backend.decode(list(ids), skip_special_tokens=False)
 
     def save(self, folder: str | Path) -> None:
         """Write the tokenizer files into an existing folder."""

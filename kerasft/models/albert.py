@@ -46,7 +46,9 @@ FAMILY = replace(
             architecture="ForMultipleChoice",
         ),
         "masked_lm": heads.masked_lm(
-            ("predictions.dense", "predictions.LayerNorm"), "predictions"
+            ("predictions.dense", "predictions.LayerNorm"),
+            "predictions",
+            "predictions.decoder.weight",
         ),
         **heads.token_heads(),
     },

@@ -35,6 +35,11 @@ class Backbone(keras.Model, abc.ABC):
     def call(self, inputs, training=None, readers=None):
         """Compute the hidden states, of the first `readers` tokens or of all."""
 
+    @property
+    def token_table(self):
+        """The token embedding's table (vocabulary, width), which decoders share."""
+        return self.embedding.token_embedding.embeddings
+
     @staticmethod
     def positions_of(inputs, usual):
         """The `position_ids` of `inputs`; where there are none, `usual(input_ids)`.

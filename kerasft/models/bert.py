@@ -189,6 +189,7 @@ FAMILY = Family(
         "masked_lm": heads.masked_lm(
             ("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm"),
             "cls.predictions",
+            "cls.predictions.decoder.weight",
         ),
         **heads.token_heads(),
     },

@@ -217,6 +217,7 @@ FAMILY = replace(
         "masked_lm": heads.masked_lm(
             ("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm"),
             "cls.predictions",
+            "cls.predictions.decoder.weight",
         ),
         **heads.token_heads("hidden_dropout"),
     },

@@ -59,7 +59,9 @@ FAMILY = replace(
             architecture="ForMultipleChoice",
         ),
         "masked_lm": heads.masked_lm(
-            ("vocab_transform", "vocab_layer_norm"), "vocab_projector"
+            ("vocab_transform", "vocab_layer_norm"),
+            "vocab_projector",
+            "vocab_projector.weight",
         ),
         **heads.token_heads("hidden_dropout", "answer_dropout"),
     },

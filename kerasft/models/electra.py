@@ -38,6 +38,7 @@ FAMILY = replace(
         "masked_lm": heads.masked_lm(
             ("generator_predictions.dense", "generator_predictions.LayerNorm"),
             "generator_lm_head",
+            "generator_lm_head.weight",
             "gelu",
         ),
         **heads.token_heads(),

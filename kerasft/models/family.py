@@ -20,6 +20,8 @@ class Head:
     """End of the `transformers` class name: "ForSequenceClassification"."""
     pretrained: tuple[str, ...] = ()
     """Layers that pretraining gave to the checkpoint, though no head is there yet."""
+    tied: str | None = None
+    """Their key of a matrix that is the token embedding's table, if a file has it."""
 
 
 @dataclass(frozen=True)

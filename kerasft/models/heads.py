@@ -102,12 +102,13 @@ def token_heads(tag_dropout="head_dropout", answer_dropout=None):
 CRF_ROW = ("crf", "crf")  # No model of `transformers` has one; they leave it unread.
 
 
-def masked_lm(transform, decoder, activation=None):
+def masked_lm(transform, decoder, tied, activation=None):
     """The head of masked language models.
 
     Args:
         transform: their names of its dense layer and its norm.
         decoder: their name of what holds the vocabulary's bias.
+        tied: their key of the decoder's matrix, which is the token embedding's.
         activation: of the transform; None: the config's `hidden_act`.
     """
     dense, norm = transform
@@ -119,6 +120,7 @@ def masked_lm(transform, decoder, activation=None):
             ("decoder", decoder),
         ),
         architecture="ForMaskedLM",
+        tied=tied,
     )
 
 

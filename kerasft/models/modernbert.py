@@ -285,6 +285,7 @@ FAMILY = Family(
             rows=(*TRANSFORM, ("decoder", "decoder")),
             architecture="ForMaskedLM",
             pretrained=PRETRAINED["tokens"],
+            tied="decoder.weight",
         ),
     },
     defaults={

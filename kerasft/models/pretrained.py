@@ -4,6 +4,8 @@ The order matters: config, then the file's headers against the config, then memo
 then weights. So a damaged or hostile folder is refused before anything large exists.
 """
 
+import numpy as np
+
 from kerasft._errors import CheckpointError
 from kerasft._registry import UnknownNameError
 from kerasft.checkpoints import names
@@ -103,6 +105,7 @@ def load_weights(reader, backbone, head_name=None, head=None, new_layers=()):
             wanted, backbone.family, head_name, reader
         )
         misfits += head_misfits
+        misfits += _untied(backbone.family, head_name, keys, reader)
     names.raise_misfits(reader.folder, misfits)
     names.assign(weights, keys, reader)
     names.assign(head_weights, head_keys, reader)
@@ -161,6 +164,20 @@ def _match_head(weights, family, head_name, reader):
             "checkpoint has, or for a new head)"
         )
     return found, misfits
+
+
+def _untied(family, head_name, keys, reader):
+    """Yield a sentence if the file's decoder is another matrix than its embedding."""
+    theirs = family.heads[head_name].tied
+    table = keys.get("embedding/token_embedding/embeddings")
+    if theirs is None or theirs not in reader or table is None:
+        return
+    same_shape = reader.shape(theirs) == reader.shape(table)
+    if not same_shape or not np.array_equal(reader.read(theirs), reader.read(table)):
+        yield (
+            f"{theirs} is another matrix than {table} (tie_word_embeddings is false); "
+            "only models that share one matrix are supported"
+        )
 
 
 def named_tensors(backbone, head_name=None, head=None):

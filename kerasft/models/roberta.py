@@ -30,7 +30,10 @@ FAMILY = replace(
             architecture="ForMultipleChoice",
         ),
         "masked_lm": heads.masked_lm(
-            ("lm_head.dense", "lm_head.layer_norm"), "lm_head", "gelu"
+            ("lm_head.dense", "lm_head.layer_norm"),
+            "lm_head",
+            "lm_head.decoder.weight",
+            "gelu",
         ),
         **heads.token_heads(),
     },

@@ -7,7 +7,7 @@ Class labels of -100 do not count.
 import keras
 from keras import ops
 
-from kerasft.objectives.losses import IGNORED, expand_to
+from kerasft.objectives.losses import IGNORED, CrossEntropy, expand_to
 
 
 class Accuracy(keras.metrics.Mean):
@@ -24,6 +24,26 @@ class Accuracy(keras.metrics.Mean):
         if sample_weight is not None:
             weights = weights * expand_to(sample_weight, weights)
         return super().update_state(right, sample_weight=weights)
+
+
+class Perplexity(keras.metrics.Mean):
+    """How many classes would be as hard to guess among: e to the mean cross-entropy."""
+
+    def __init__(self, name="perplexity"):
+        super().__init__(name=name)
+        self.cross_entropy = CrossEntropy()
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Labels (...), logits (..., classes)."""
+        weights = self.cross_entropy.item_weights(y_true)
+        if sample_weight is not None:
+            weights = weights * expand_to(sample_weight, weights)
+        values = self.cross_entropy.call(y_true, y_pred)
+        return super().update_state(values, sample_weight=weights)
+
+    def result(self):
+        """At least 1."""
+        return ops.exp(super().result())
 
 
 class _CountsF1(keras.metrics.Metric):

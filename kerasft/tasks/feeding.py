@@ -1,6 +1,7 @@
 """From rows to batches, and from texts to predictions, for every task."""
 
 import abc
+from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
@@ -19,12 +20,15 @@ class Fed(NamedTuple):
         labels: first axis the examples, or None; with `per_token` (tokens,).
         per_token: whether there is a label for each token.
         rows: (examples,) the row of each; None: one example a row.
+        make: what makes batches of them, as of `Batches`, labels included; None:
+            they are fed as they are.
     """
 
     examples: Examples
     labels: np.ndarray | None
     per_token: bool = False
     rows: np.ndarray | None = None
+    make: Callable | None = None
 
 
 class Feeding(abc.ABC):
@@ -87,7 +91,7 @@ class Feeding(abc.ABC):
         from kerasft.data.pipeline import Batches
 
         fed = self.fed(rows)
-        if training and fed.labels is None:
+        if training and fed.labels is None and fed.make is None:
             raise SettingsError(
                 f"{rows!r}: rows to train on need labels. Name their column when "
                 "reading: label='...'."
@@ -103,7 +107,7 @@ class Feeding(abc.ABC):
         )
         if weights is not None:
             weights = _row_weights(weights, len(rows))
-            weights = weights if fed.rows is None else weights[fed.rows]
+            weights = _example_weights(weights, fed)
         batches = Batches(
             fed.examples,
             plan,
@@ -111,11 +115,17 @@ class Feeding(abc.ABC):
             weights,
             self.tokenizer.pad_id,
             per_token=fed.per_token,
+            make=fed.make,
         )
         return batches.dataset()
 
-    def outputs(self, examples, batch_size=32):
+    def outputs(self, examples, batch_size=32, make=None):
         """The model's outputs, batch by batch; examples of like length go together.
+
+        Args:
+            examples: token ids.
+            batch_size: examples worked on at once.
+            make: what makes the batches, as of `Batches`.
 
         Yields:
             Numbers of examples (batch,), and their outputs, float32 (batch, ...).
@@ -129,7 +139,7 @@ class Feeding(abc.ABC):
             max_shapes=_usual_shapes(),
         )
         order = plan.order(0)
-        batches = Batches(examples, plan, pad_id=self.tokenizer.pad_id)
+        batches = Batches(examples, plan, pad_id=self.tokenizer.pad_id, make=make)
         for step, inputs in enumerate(batches.dataset()):
             chosen, _ = plan.batch(order, step)
             yield chosen, np.asarray(self.predict_on_batch(inputs), "float32")
@@ -191,5 +201,16 @@ def _row_weights(weights, rows):
         raise DataError(
             f"weights have shape {weights.shape} and least value {weights.min()}; "
             f"give one weight of at least 0 for each of the {rows} rows."
+        )
+    return weights
+
+
+def _example_weights(weights, fed):
+    if fed.rows is not None:
+        return weights[fed.rows]
+    if len(weights) != len(fed.examples):
+        raise SettingsError(
+            "weights are of rows, but here one example holds parts of several. Leave "
+            "them out, or do not pack the rows."
         )
     return weights

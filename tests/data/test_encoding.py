@@ -14,7 +14,7 @@ from tiny_tokenizers import save_tokenizer
 import kerasft as kft
 from kerasft._errors import DataError
 from kerasft.data import encoding
-from kerasft.data.encoding import encode_rows
+from kerasft.data.encoding import Examples, encode_rows
 from kerasft.data.tokenizer import Tokenizer
 
 PROGRAM = Path(__file__).parent / "flat_memory.py"
@@ -47,7 +47,7 @@ def assert_equal(one, other):
 
 def in_memory(rows, tokenizer):
     pairs = rows.text_pairs() if rows.has_pairs else None
-    return encoding._joined([tokenizer.encode(rows.texts(), pairs)])
+    return Examples(*tokenizer.encode(rows.texts(), pairs))
 
 
 PAIRS = {"single": None, "pairs": TEXTS[::-1]}

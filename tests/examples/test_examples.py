@@ -27,12 +27,13 @@ def header(name):
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_a_script_leaves_a_checkpoint_and_a_saved_model(name, tmp_path, monkeypatch):
+def test_a_script_leaves_a_checkpoint_and_what_it_exports(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     program = importlib.import_module(name)
     program.main(["--rows", FEW["ROWS"], "--epochs", FEW["EPOCHS"], "--out", "made"])
     assert (tmp_path / "made" / "model.safetensors").is_file()
-    assert (tmp_path / "made-serving" / "saved_model.pb").is_file()
+    exports = "task.export(" in (FOLDER / f"{name}.py").read_text("utf-8")
+    assert (tmp_path / "made-serving" / "saved_model.pb").is_file() == exports
 
 
 @pytest.mark.slow

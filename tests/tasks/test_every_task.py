@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 from tiny_encoders import save_torch, torch_model
-from tiny_tasks import LABELS, TAGS, tiny_questions, tiny_rows, tiny_tagged
+from tiny_tasks import LABELS, TAGS, tiny_masked, tiny_questions, tiny_rows, tiny_tagged
 from tiny_tokenizers import save_tokenizer
 
 import kerasft as kft
@@ -24,16 +24,19 @@ ROWS = {
     "text_classifier": tiny_rows,
     "token_classifier": tiny_tagged,
     "question_answerer": tiny_questions,
+    "masked_lm": tiny_masked,
 }
 ARGUMENTS = {
     "text_classifier": {"labels": LABELS},
     "token_classifier": {"labels": TAGS, "scheme": "IOB2", "crf": True},
     "question_answerer": {},
+    "masked_lm": {},
 }
 QUESTIONS = {
     "text_classifier": lambda rows: rows.texts(),
     "token_classifier": lambda rows: rows.column("words"),
     "question_answerer": lambda rows: [rows[i] for i in range(len(rows))],
+    "masked_lm": lambda rows: rows.texts(),
 }
 
 

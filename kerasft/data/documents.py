@@ -1,0 +1,232 @@
+"""Texts of any length as documents, and passages of them as examples.
+
+All tokens lie in one array, each document followed by the separator, with marks of
+words and sentences. A passage is a stretch of it; special tokens are put around it when
+a batch is made, so nothing is stored twice and passages may differ each epoch.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kerasft._errors import DataError
+from kerasft.data.cache import kept_arrays
+from kerasft.data.encoding import CACHED_FROM, CHUNK
+from kerasft.data.mapped import MappedFile
+from kerasft.data.pieces import Pieces, cut
+from kerasft.data.progress import bar
+from kerasft.data.rows import Rows
+from kerasft.data.tokenizer import Tokenizer
+from kerasft.data.windows import Frame, frame_of
+
+FORMAT = 1
+TYPES = {"ids": "int32", "marks": "uint8", "lengths": "int64"}
+INNER, OPENS = 1, 2
+# Looks behind, so that a long row of dots is read once.
+SENTENCE_END = re.compile(
+    r"(?<![.!?…])[.!?…]++[\"'”’»)\]]*+(?=\s)|[。！？]++|\n++"  # noqa: RUF001
+)
+
+
+@dataclass(frozen=True)
+class Documents:
+    """The tokens of many texts, one text after the other, separators between.
+
+    Args:
+        ids: (tokens,) int32.
+        marks: (tokens,) uint8: INNER where a token goes on with the word before it,
+            OPENS where a sentence begins.
+        bounds: (texts + 1,) int64, where each text's tokens begin.
+        separator: tokens after each text that has any.
+        files: that ids and marks lie in; () in memory.
+    """
+
+    ids: np.ndarray
+    marks: np.ndarray
+    bounds: np.ndarray
+    separator: np.ndarray
+    files: tuple[MappedFile, ...] = ()
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each text (texts,), the separator not counted."""
+        return np.maximum(np.diff(self.bounds) - len(self.separator), 0)
+
+    def release(self):
+        """Give back the memory of what was read of the files."""
+        for file in self.files:
+            file.release()
+
+
+def documents_of(rows: Rows, tokenizer: Tokenizer) -> Documents:
+    """Tokenise whole texts, or find them in the cache. Labels are not looked at.
+
+    Raises:
+        DataError: no rows, pairs of texts, or no token in any of them.
+    """
+    if not len(rows):
+        raise DataError(f"{rows!r}: there are no rows to tokenise.")
+    if rows.has_pairs:
+        raise DataError(
+            f"{rows!r}: has two texts a row; this task takes one. Read the rows "
+            "without text_pair."
+        )
+    separator = frame_of(tokenizer).ids[-1]
+    told = None
+    if len(rows) >= CACHED_FROM:
+        told = f"{FORMAT} {rows.fingerprint} {tokenizer.fingerprint}"
+    chunks = _chunks(rows, tokenizer, separator)
+    arrays, files = kept_arrays(chunks, TYPES, "documents", told)
+    bounds = np.append(0, np.cumsum(arrays["lengths"]))
+    documents = Documents(
+        arrays["ids"],
+        arrays["marks"],
+        bounds,
+        separator,
+        tuple(files[name] for name in ("ids", "marks") if files),
+    )
+    if not documents.lengths.any():
+        raise DataError(f"{rows!r}: there is no token in any of these texts.")
+    return documents
+
+
+def _chunks(rows, tokenizer, separator):
+    with bar("Tokenising", len(rows)) as advance:
+        for start in range(0, len(rows), CHUNK):
+            texts = rows.texts(start, start + CHUNK)
+            yield _marked(cut(tokenizer, texts), texts, separator)
+            advance(len(texts))
+
+
+def _marked(pieces: Pieces, texts, separator):
+    """Ids, marks and lengths of some texts, separators between."""
+    words, firsts = pieces.words, pieces.bounds[:-1][np.diff(pieces.bounds) > 0]
+    inner = np.append(False, (words[1:] == words[:-1]) & (words[1:] >= 0))
+    inner = inner[: len(words)]
+    inner[firsts] = False
+    marks = INNER * inner.astype("uint8")
+    marks[firsts] |= OPENS
+    for i, text in enumerate(texts):
+        here = pieces.of(i)
+        ends = [match.end() for match in SENTENCE_END.finditer(text)]
+        places = np.searchsorted(pieces.starts[here], ends)
+        marks[here][places[places < here.stop - here.start]] |= OPENS
+    lengths = np.diff(pieces.bounds)
+    some = lengths > 0
+    at = np.repeat(pieces.bounds[1:][some], len(separator))
+    return {
+        "ids": np.insert(pieces.ids, at, np.tile(separator, some.sum())),
+        "marks": np.insert(marks, at, 0),
+        "lengths": lengths + len(separator) * some,
+    }
+
+
+@dataclass(frozen=True)
+class Passages:
+    """Stretches of documents, each an example.
+
+    Args:
+        documents: what they are of.
+        frame: special tokens around each.
+        starts, stops: (examples,) places in the documents' arrays.
+        rows: (examples,) the text of each; None where one may be of several.
+    """
+
+    documents: Documents
+    frame: Frame
+    starts: np.ndarray
+    stops: np.ndarray
+    rows: np.ndarray | None = None
+    lengths: np.ndarray = field(init=False, repr=False)
+    """(examples,) tokens of each, special ones included."""
+
+    def __post_init__(self):
+        lengths = (self.stops - self.starts + self.frame.size).astype("int32")
+        object.__setattr__(self, "lengths", lengths)
+
+    def __len__(self):
+        return len(self.starts)
+
+    def release(self):
+        """Give back the memory of what was read of a file."""
+        self.documents.release()
+
+
+def passages_of(documents: Documents, tokenizer: Tokenizer, pack: bool) -> Passages:
+    """Consecutive passages that no token is missing from, none in two of them.
+
+    Args:
+        documents: their tokens.
+        tokenizer: gives the special tokens around, and the most tokens of an example.
+        pack: whether texts follow one another in an example, a separator between, so
+            that all examples are full (Liu et al. 2019, arXiv:1907.11692, 4.2); else
+            each text is cut into passages of its own, alike in length.
+    """
+    frame = frame_of(tokenizer)
+    room = tokenizer.max_length - frame.size
+    if pack:
+        starts, stops = _cut_through(documents, room)
+        return Passages(documents, frame, starts, stops)
+    lengths = documents.lengths
+    counts = -(-lengths // room)
+    rows = np.repeat(np.arange(len(lengths)), counts)
+    first = np.cumsum(counts) - counts
+    number = np.arange(len(rows)) - first[rows]
+    begin, length, count = documents.bounds[rows], lengths[rows], counts[rows]
+    starts = begin + length * number // count
+    stops = begin + length * (number + 1) // count
+    return Passages(documents, frame, starts, stops, rows)
+
+
+def _cut_through(documents, room):
+    """Stretches of `room` tokens of all texts, without a separator at either end."""
+    bounds, size = documents.bounds, len(documents.separator)
+    starts = np.arange(0, bounds[-1], room)
+    stops = np.minimum(starts + room, bounds[-1])
+    # A start in the separator after a text moves to the next text, a stop before it.
+    text = np.searchsorted(bounds, starts, side="right")
+    starts = np.where(starts >= bounds[text] - size, bounds[text], starts)
+    text = np.searchsorted(bounds, stops, side="left")
+    stops = np.minimum(stops, bounds[text] - size)
+    some = starts < stops
+    return starts[some], stops[some]
+
+
+def framed(
+    documents: Documents, spans: np.ndarray, frame: Frame, width: int, pad_id: int
+) -> tuple[dict, np.ndarray]:
+    """Model inputs of stretches with special tokens around, and the marks.
+
+    Args:
+        documents: their tokens.
+        spans: (batch, texts, 2), start and stop of each text of each example.
+        frame: of as many texts.
+        width: padded length.
+        pad_id: fills up `input_ids`.
+
+    Returns:
+        `input_ids`, `attention_mask` (and `token_type_ids`, for pairs), int32 (batch,
+        width); marks, uint8 (batch, width), 0 on special tokens.
+    """
+    ids = np.full((len(spans), width), pad_id, "int32")
+    types, mask = np.zeros_like(ids), np.zeros_like(ids)
+    marks = np.zeros(ids.shape, "uint8")
+    for i, texts in enumerate(spans):
+        place = 0
+        for number, gap in enumerate(frame.ids):
+            ids[i, place : place + len(gap)] = gap
+            types[i, place : place + len(gap)] = frame.types[number]
+            place += len(gap)
+            if number < len(texts):
+                here = slice(*texts[number])
+                stop = place + here.stop - here.start
+                ids[i, place:stop] = documents.ids[here]
+                marks[i, place:stop] = documents.marks[here]
+                types[i, place:stop] = frame.text_types[number]
+                place = stop
+        mask[i, :place] = 1
+    inputs = {"input_ids": ids, "attention_mask": mask}
+    if len(frame.text_types) == 2:
+        inputs["token_type_ids"] = types
+    return inputs, marks
