@@ -52,32 +52,56 @@ class Examples:
     def __len__(self):
         return len(self.lengths)
 
+    def tokens(self, chosen=slice(None)) -> int:
+        """How many tokens the `chosen` examples have, or all."""
+        return int(self.lengths[chosen].sum(dtype="int64"))
 
-def encode_rows(rows: Rows, tokenizer: Tokenizer) -> Examples:
+    def release(self):
+        """Give back the memory of what was read from a file so far."""
+        if self.mapped:
+            self.mapped.release()
+
+
+def encode_rows(
+    rows: Rows, tokenizer: Tokenizer, column: str | None = None
+) -> Examples:
     """Tokenise rows, in parallel, or find them in the cache.
 
+    Args:
+        rows: of one text, or of two, which make one example.
+        tokenizer: of the checkpoint.
+        column: one of `rows.text_columns`, to take its texts alone.
+
     Raises:
-        DataError: there are no rows.
+        DataError: there are no rows, or rows with a third text.
     """
     if not len(rows):
         raise DataError(f"{rows!r}: there are no rows to tokenise.")
+    if column is None and "negative" in rows.columns:
+        raise DataError(
+            f"{rows!r}: a third text (negative) is for a TextEmbedder alone. Read the "
+            "rows without it."
+        )
     if len(rows) < CACHED_FROM:
-        return _joined(_encoded_chunks(rows, tokenizer))
+        return _joined(_encoded_chunks(rows, tokenizer, column))
     told = f"{FORMAT} {rows.fingerprint} {tokenizer.fingerprint}"
+    told += f" {column}" if column else ""
     key = hashlib.sha256(told.encode()).hexdigest()[:32]
     folder = cache_folder() / f"examples-{key}"
     if not (folder / "examples.json").is_file():
         with atomic_folder(folder, mark="examples.json", own_files=("*",)) as new:
-            _write(new, _encoded_chunks(rows, tokenizer), rows.has_pairs)
+            paired = rows.has_pairs and column is None
+            _write(new, _encoded_chunks(rows, tokenizer, column), paired)
     return _read(folder)
 
 
-def _encoded_chunks(rows, tokenizer):
+def _encoded_chunks(rows, tokenizer, column):
+    paired = rows.has_pairs and column is None
     with bar("Tokenising", len(rows)) as advance:
         for start in range(0, len(rows), CHUNK):
             stop = min(start + CHUNK, len(rows))
-            pairs = rows.text_pairs(start, stop) if rows.has_pairs else None
-            yield tokenizer.encode(rows.texts(start, stop), pairs)
+            pairs = rows.text_pairs(start, stop) if paired else None
+            yield tokenizer.encode(rows.texts_of(column or "text", start, stop), pairs)
             advance(stop - start)
 
 

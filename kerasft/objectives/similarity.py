@@ -11,12 +11,13 @@ under another dropout. Defaults as in sentence-transformers.
 
 from keras import ops
 
+from kerasft.layers.text_pooling import unit
 from kerasft.objectives.losses import CrossEntropy
 
 
 def cosine(left, right):
     """Cosine of the angle between vectors, along their last axis; of 0 it is 0."""
-    return ops.sum(_unit(left) * _unit(right), axis=-1)
+    return ops.sum(unit(left) * unit(right), axis=-1)
 
 
 def ranking(anchors, positives, negatives=None, scale=20.0):
@@ -32,7 +33,7 @@ def ranking(anchors, positives, negatives=None, scale=20.0):
     candidates = positives
     if negatives is not None:
         candidates = ops.concatenate([positives, negatives], axis=0)
-    logits = ops.matmul(_unit(anchors), ops.transpose(_unit(candidates))) * scale
+    logits = ops.matmul(unit(anchors), ops.transpose(unit(candidates))) * scale
     own = ops.arange(ops.shape(logits)[0], dtype="int32")
     return CrossEntropy().call(own, logits)
 
@@ -70,12 +71,6 @@ def contrastive(left, right, same, margin=0.5):
     distance = 1.0 - cosine(left, right)
     short = ops.relu(margin - distance)
     return 0.5 * (same * ops.square(distance) + (1.0 - same) * ops.square(short))
-
-
-def _unit(vectors):
-    vectors = ops.cast(vectors, "float32")
-    length = ops.sum(ops.square(vectors), axis=-1, keepdims=True)
-    return vectors * ops.rsqrt(ops.maximum(length, 1e-24))
 
 
 def _distance(left, right):
