@@ -37,6 +37,7 @@ _PLACES = {
     "Backbone": "models",
     "TextClassifier": "tasks",
     "TokenClassifier": "tasks",
+    "TextEmbedder": "tasks",
     "AdamW": "objectives.optimizer",
     "adamw": "objectives.optimizer",
     "WarmupSchedule": "objectives.schedule",

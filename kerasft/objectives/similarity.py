@@ -6,7 +6,8 @@ width) and need not be normalised.
 Sources: Henderson et al. 2017 (arXiv:1705.00652), section 4, for ranking; Schroff et
 al. 2015 (arXiv:1503.03832) for triplets; Hadsell et al. 2006 for the contrastive loss;
 Gao et al. 2021 (arXiv:2104.08821) for SimCSE, which is ranking a text against itself
-under another dropout. Defaults as in sentence-transformers.
+under another dropout; Khosla et al. 2020 (arXiv:2004.11362), equation 2, for classes.
+Defaults as in sentence-transformers.
 """
 
 from keras import ops
@@ -71,6 +72,30 @@ def contrastive(left, right, same, margin=0.5):
     distance = 1.0 - cosine(left, right)
     short = ops.relu(margin - distance)
     return 0.5 * (same * ops.square(distance) + (1.0 - same) * ops.square(short))
+
+
+def class_ranking(vectors, classes, scale=20.0):
+    """Cross-entropy of finding, among all of the batch, the others of one's class.
+
+    Args:
+        vectors: (batch, width).
+        classes: (batch,) integers. Where no other has the same, the value is 0.
+        scale: of the cosines before the softmax, 1 / temperature.
+    """
+    logits = ops.matmul(unit(vectors), ops.transpose(unit(vectors))) * scale
+    places = ops.arange(ops.shape(logits)[0])
+    itself = ops.equal(places[:, None], places[None])
+    chances = ops.log_softmax(ops.where(itself, -1e9, logits), axis=-1)
+    same = ops.cast(same_class(classes), "float32")
+    found = ops.sum(same * chances, axis=-1)
+    return -found / ops.maximum(ops.sum(same, axis=-1), 1.0)
+
+
+def same_class(classes):
+    """Bool (batch, batch): whether two different rows are of one class."""
+    places = ops.arange(ops.shape(classes)[0])
+    other = ops.not_equal(places[:, None], places[None])
+    return ops.logical_and(ops.equal(classes[:, None], classes[None]), other)
 
 
 def _distance(left, right):
