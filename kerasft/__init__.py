@@ -42,6 +42,7 @@ _PLACES = {
     "TokenClassifier": "tasks",
     "QuestionAnswerer": "tasks",
     "MaskedLM": "tasks",
+    "TextEmbedder": "tasks",
     "AdamW": "objectives.optimizer",
     "adamw": "objectives.optimizer",
     "WarmupSchedule": "objectives.schedule",

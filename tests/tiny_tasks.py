@@ -46,6 +46,15 @@ def tiny_rows(count=43, seed=0):
     return kft.from_lists(texts, labels)
 
 
+def tiny_pairs(count=43, seed=0):
+    """Pairs of films of one kind; with words in another order and number."""
+    rows = tiny_rows(count, seed)
+    random = np.random.default_rng(seed + 1)
+    texts = rows.texts()
+    pairs = [" ".join(random.permutation(text.split())) + " film" for text in texts]
+    return kft.from_lists(texts, text_pairs=pairs)
+
+
 def tiny_tagged(count=43, seed=0):
     """Words of films: good and bad ones are entities, some of several words."""
     random = np.random.default_rng(seed)

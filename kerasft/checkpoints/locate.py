@@ -13,12 +13,14 @@ from kerasft.checkpoints.folders import CHECKPOINT_FILES
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
-def locate(name_or_folder, revision=None):
+def locate(name_or_folder, revision=None, more=()):
     """Give the folder of a checkpoint.
 
     Args:
         name_or_folder: a local folder, or a hub name such as "bert-base-uncased".
         revision: branch, tag or commit on the hub; None is the newest.
+        more: name patterns of files to fetch beside a checkpoint's own; with a "/" of
+            those in sub-folders.
 
     Raises:
         CheckpointError: neither a folder nor a name the hub (or, offline, its cache)
@@ -39,10 +41,10 @@ def locate(name_or_folder, revision=None):
             f"{name}: no such folder, and not a name on the Hugging Face hub. Give "
             "the folder that holds config.json and model.safetensors."
         )
-    return _download(name, revision)
+    return _download(name, revision, more)
 
 
-def _download(name, revision):
+def _download(name, revision, more):
     # Imported here: it takes a while, and local folders do not need it.
     import huggingface_hub
     from huggingface_hub import errors
@@ -53,8 +55,8 @@ def _download(name, revision):
         folder = huggingface_hub.snapshot_download(
             name,
             revision=revision,
-            allow_patterns=list(CHECKPOINT_FILES),
-            ignore_patterns=["*/*"],
+            allow_patterns=[*CHECKPOINT_FILES, *more],
+            ignore_patterns=None if more else ["*/*"],
         )
     except errors.GatedRepoError as error:
         raise CheckpointError(

@@ -34,6 +34,7 @@ def read_parquet(  # noqa: PLR0913 - as read_csv
     label_type: str | None = None,
     on_bad_rows: str = "error",
     label_separator: str | None = None,
+    negative: str | None = None,
 ) -> Rows:
     """Read Parquet files; only the named columns are read.
 
@@ -42,7 +43,9 @@ def read_parquet(  # noqa: PLR0913 - as read_csv
     Raises:
         DataError: not a Parquet file, a missing column, bad rows.
     """
-    columns = Columns(text, label, text_pair, label_type, label_separator)
+    columns = Columns(
+        text, label, text_pair, label_type, label_separator, negative=negative
+    )
     sources = tuple(Source(file, indexed=True) for file in files(path))
     return gather(_parquet_blocks(sources, columns), columns, sources, on_bad_rows)
 
@@ -54,6 +57,7 @@ def from_pandas(
     text_pair: str | None = None,
     *,
     label_type: str | None = None,
+    negative: str | None = None,
 ) -> Rows:
     """Rows from a pandas `DataFrame`, numbered by position: `frame.iloc[11]`.
 
@@ -62,7 +66,7 @@ def from_pandas(
     Raises:
         DataError: a missing column or bad rows.
     """
-    columns = Columns(text, label, text_pair, label_type)
+    columns = Columns(text, label, text_pair, label_type, negative=negative)
     columns.raise_if_missing([str(name) for name in frame.columns], "frame")
     blocks = in_blocks(
         len(frame), lambda part: _frame_values(frame[part], columns.names)
@@ -77,6 +81,7 @@ def from_datasets(
     text_pair: str | None = None,
     *,
     label_type: str | None = None,
+    negative: str | None = None,
 ) -> Rows:
     """Rows from a Hugging Face `datasets.Dataset`: one split, not a `DatasetDict`.
 
@@ -90,7 +95,7 @@ def from_datasets(
             f"from_datasets got a {type(dataset).__name__}, expected a "
             "datasets.Dataset. Pick a split: dataset['train']."
         )
-    columns = Columns(text, label, text_pair, label_type)
+    columns = Columns(text, label, text_pair, label_type, negative=negative)
     columns.raise_if_missing(dataset.column_names, "dataset")
     dataset = dataset.select_columns(list(columns.names)).with_format(None)
     declared = {
@@ -113,6 +118,7 @@ def read_tfds(  # noqa: PLR0913 - as read_csv
     *,
     label_type: str | None = None,
     data_dir: str | None = None,
+    negative: str | None = None,
 ) -> Rows:
     """Read a split of TensorFlow Datasets, downloading it if it is not there.
 
@@ -124,13 +130,14 @@ def read_tfds(  # noqa: PLR0913 - as read_csv
         text_pair: the feature of a second text.
         label_type: as in `read_jsonl`.
         data_dir: where data sets lie; default is TFDS' own.
+        negative: the feature of a third text, which does not belong to the first.
 
     Raises:
         DataError: no such data set, split or feature, or bad rows.
     """
     import tensorflow_datasets as tfds
 
-    columns = Columns(text, label, text_pair, label_type)
+    columns = Columns(text, label, text_pair, label_type, negative=negative)
     try:
         rows, info = tfds.load(name, split=split, data_dir=data_dir, with_info=True)
     except (tfds.core.DatasetNotFoundError, ValueError) as error:

@@ -37,6 +37,7 @@ def read_csv(  # noqa: PLR0913 - the columns and the dialect, each named by the 
     encoding: str = "utf-8",
     on_bad_rows: str = "error",
     label_separator: str | None = None,
+    negative: str | None = None,
 ) -> Rows:
     """Read delimited text with a header line.
 
@@ -52,6 +53,8 @@ def read_csv(  # noqa: PLR0913 - the columns and the dialect, each named by the 
         on_bad_rows: "error" stops with the list of bad rows; "skip" leaves them out and
             writes them to `rejected.csv` beside the first file.
         label_separator: what stands between the names in one cell.
+        negative: the column of a third text, which does not belong to the first, as
+            `text_pair` does.
 
     Raises:
         DataError: bad rows, a missing column, another encoding, label names that
@@ -60,7 +63,13 @@ def read_csv(  # noqa: PLR0913 - the columns and the dialect, each named by the 
     Source: RFC 4180; line ends may be mixed, blank lines are skipped.
     """
     columns = Columns(
-        text, label, text_pair, label_type, label_separator, from_text=True
+        text,
+        label,
+        text_pair,
+        label_type,
+        label_separator,
+        from_text=True,
+        negative=negative,
     )
     sources = tuple(map(Source, files(path)))
     blocks = _delimited_blocks(sources, columns, delimiter, encoding)
@@ -77,6 +86,7 @@ def read_tsv(  # noqa: PLR0913 - as read_csv
     encoding: str = "utf-8",
     on_bad_rows: str = "error",
     label_separator: str | None = None,
+    negative: str | None = None,
 ) -> Rows:
     """Read text delimited by tabs; all else as `read_csv`."""
     return read_csv(
@@ -89,6 +99,7 @@ def read_tsv(  # noqa: PLR0913 - as read_csv
         encoding=encoding,
         on_bad_rows=on_bad_rows,
         label_separator=label_separator,
+        negative=negative,
     )
 
 
@@ -102,6 +113,7 @@ def read_jsonl(  # noqa: PLR0913 - as read_csv
     encoding: str = "utf-8",
     on_bad_rows: str = "error",
     label_separator: str | None = None,
+    negative: str | None = None,
 ) -> Rows:
     """Read one JSON object a line, strictly; blank lines are skipped.
 
@@ -110,7 +122,9 @@ def read_jsonl(  # noqa: PLR0913 - as read_csv
 
     Source: RFC 8259, jsonlines.org.
     """
-    columns = Columns(text, label, text_pair, label_type, label_separator)
+    columns = Columns(
+        text, label, text_pair, label_type, label_separator, negative=negative
+    )
     sources = tuple(map(Source, files(path)))
     blocks = _json_blocks(sources, columns.names, encoding)
     return gather(blocks, columns, sources, on_bad_rows)
@@ -121,24 +135,33 @@ def from_lists(
     labels: Sequence | None = None,
     text_pairs: Sequence[str] | None = None,
     label_type: str | None = None,
+    negatives: Sequence[str] | None = None,
 ) -> Rows:
     """Rows from lists of one length; `label_type` as in `read_jsonl`.
+
+    Args:
+        texts: of each row the first or only text.
+        labels: names, lists of names, numbers or lists of numbers.
+        text_pairs: of each row a second text.
+        label_type: "name", "names" or "number"; None: by the labels.
+        negatives: of each row a third text, which does not belong to the first, as the
+            second does.
 
     Raises:
         DataError: the lists differ in length, or hold bad values.
     """
     given = {"text": texts, "text_pair": text_pairs, "label": labels}
+    given |= {"negative": negatives}
     given = {name: list(values) for name, values in given.items() if values is not None}
     lengths = {name: len(values) for name, values in given.items()}
     if len(set(lengths.values())) > 1:
         raise DataError(f"Lists of different lengths: {lengths}. Expected one length.")
-    pair = "text_pair" if text_pairs is not None else None
-    label = "label" if labels is not None else None
+    named = {name: name for name in given if name != "text"}
     blocks = in_blocks(
         lengths["text"],
         lambda part: {name: values[part] for name, values in given.items()},
     )
-    columns = Columns("text", label, pair, label_type)
+    columns = Columns("text", label_type=label_type, **named)
     return gather(blocks, columns, (Source("texts", indexed=True),))
 
 
@@ -149,13 +172,14 @@ def from_rows(
     text_pair: str | None = None,
     *,
     label_type: str | None = None,
+    negative: str | None = None,
 ) -> Rows:
     """Rows from an iterable of dicts, read once: a generator may be larger than memory.
 
     Raises:
         DataError: a row lacks a column or holds a bad value.
     """
-    columns = Columns(text, label, text_pair, label_type)
+    columns = Columns(text, label, text_pair, label_type, negative=negative)
     blocks = _dict_blocks(0, enumerate(rows), columns.names, lambda row: row)
     return gather(blocks, columns, (Source("rows", indexed=True),))
 

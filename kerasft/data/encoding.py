@@ -48,25 +48,43 @@ class Examples:
     def __len__(self):
         return len(self.lengths)
 
+    def tokens(self, chosen=slice(None)) -> int:
+        """How many tokens the `chosen` examples have, or all."""
+        return int(self.lengths[chosen].sum(dtype="int64"))
+
     def release(self):
-        """Give back the memory of what was read of a file."""
+        """Give back the memory of what was read from a file so far."""
         if self.mapped:
             self.mapped.release()
 
 
-def encode_rows(rows: Rows, tokenizer: Tokenizer) -> Examples:
+def encode_rows(
+    rows: Rows, tokenizer: Tokenizer, column: str | None = None
+) -> Examples:
     """Tokenise rows, in parallel, or find them in the cache.
 
+    Args:
+        rows: of one text, or of two, which make one example.
+        tokenizer: of the checkpoint.
+        column: one of `rows.text_columns`, to take its texts alone.
+
     Raises:
-        DataError: there are no rows.
+        DataError: there are no rows, or rows with a third text.
     """
     if not len(rows):
         raise DataError(f"{rows!r}: there are no rows to tokenise.")
-    types = TYPES | ({"second_starts": "int32"} if rows.has_pairs else {})
+    if column is None and "negative" in rows.columns:
+        raise DataError(
+            f"{rows!r}: a third text (negative) is for a TextEmbedder alone. Read the "
+            "rows without it."
+        )
+    paired = rows.has_pairs and column is None
+    types = TYPES | ({"second_starts": "int32"} if paired else {})
     told = None
     if len(rows) >= CACHED_FROM:
         told = f"{FORMAT} {rows.fingerprint} {tokenizer.fingerprint}"
-    chunks = _encoded_chunks(rows, tokenizer)
+        told += f" {column}" if column else ""
+    chunks = _encoded_chunks(rows, tokenizer, column)
     arrays, files = kept_arrays(chunks, types, "examples", told)
     return Examples(
         arrays["ids"],
@@ -77,11 +95,13 @@ def encode_rows(rows: Rows, tokenizer: Tokenizer) -> Examples:
     )
 
 
-def _encoded_chunks(rows, tokenizer):
+def _encoded_chunks(rows, tokenizer, column):
+    paired = rows.has_pairs and column is None
     with bar("Tokenising", len(rows)) as advance:
         for start in range(0, len(rows), CHUNK):
             stop = min(start + CHUNK, len(rows))
-            pairs = rows.text_pairs(start, stop) if rows.has_pairs else None
-            encoded = tokenizer.encode(rows.texts(start, stop), pairs)
+            pairs = rows.text_pairs(start, stop) if paired else None
+            texts = rows.texts_of(column or "text", start, stop)
+            encoded = tokenizer.encode(texts, pairs)
             yield encoded._asdict() | {"truncated": [encoded.truncated]}
             advance(stop - start)

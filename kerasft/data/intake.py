@@ -17,7 +17,7 @@ from kerasft._errors import DataError, SettingsError
 from kerasft.data.faults import BadValue, Fault, Source, did_you_mean
 from kerasft.data.labels import LabelReader, ordered, raise_if_variants, text_of
 from kerasft.data.rejects import FaultLog
-from kerasft.data.rows import Rows
+from kerasft.data.rows import TEXTS, Rows
 from kerasft.data.store import RowStore
 
 ROWS_PER_BLOCK = 8192
@@ -34,8 +34,14 @@ class Columns:
     label_type: str | None = None
     label_separator: str | None = None
     from_text: bool = False
+    negative: str | None = None
 
     def __post_init__(self):
+        if self.negative is not None and self.text_pair is None:
+            raise SettingsError(
+                "negative without text_pair: a text that does not belong to the first "
+                "needs one that does. Name its column in text_pair."
+            )
         if self.label is None and (self.label_type or self.label_separator):
             raise SettingsError(
                 "label_type without a label column: pass label as well."
@@ -57,8 +63,13 @@ class Columns:
     @property
     def names(self) -> tuple[str, ...]:
         """All columns that are read."""
-        pair = () if self.text_pair is None else (self.text_pair,)
-        return (self.text, *pair, *self.label_columns)
+        return (*self.texts.values(), *self.label_columns)
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """text, text_pair, negative, as there are -> the user's names."""
+        named = {name: vars(self)[name] for name in TEXTS}
+        return {name: column for name, column in named.items() if column is not None}
 
     def raise_if_missing(self, there: Sequence[str], where: str, hint: str = ""):
         """Refuse a source that lacks a column, or has a column name twice.
@@ -90,9 +101,9 @@ class Columns:
         )
 
     def meanings(self) -> dict[str, str | tuple[str, ...]]:
-        """`Rows.columns`: text, text_pair, label -> the user's names."""
-        named = {"text": self.text, "text_pair": self.text_pair, "label": self.label}
-        return {key: name for key, name in named.items() if name is not None}
+        """`Rows.columns`: text, text_pair, negative, label -> the user's names."""
+        label = {} if self.label is None else {"label": self.label}
+        return self.texts | label
 
 
 @dataclass(frozen=True)
@@ -175,10 +186,10 @@ def gather(
 def _keep_good(block, columns, reader, store, sources):
     """Append the good rows of a block to the store; return the faults of the others."""
     bad: dict[int, BadValue] = {}
-    kept = {"text": _texts(block.values[columns.text], columns.text, bad)}
-    if columns.text_pair is not None:
-        name = columns.text_pair
-        kept["text_pair"] = _texts(block.values[name], name, bad)
+    kept = {
+        name: _texts(block.values[column], column, bad)
+        for name, column in columns.texts.items()
+    }
     if reader:
         place = sources[block.source]
         labels = [block.values[name] for name in columns.label_columns]

@@ -44,7 +44,7 @@ class QuestionRows(TableRows):
         return "answers" if self.has_labels else "none"
 
     def texts(self, start: int = 0, stop: int | None = None) -> list[str]:
-        """Questions of rows `start` to `stop`, without the latter, each with context."""
+        """Questions of rows `start` to `stop` - 1, each with its context."""
         columns = (self.column(name, start, stop) for name in ("question", "context"))
         return [f"{one} ⟷ {other}" for one, other in zip(*columns, strict=True)]
 

@@ -18,6 +18,7 @@ from kerasft._errors import DataError
 from kerasft.data.faults import Source, did_you_mean
 from kerasft.data.mapped import MappedFile
 
+TEXTS = ("text", "text_pair", "negative")
 _BLANK = r"\A[\s\p{Z}\p{Cc}\p{Cf}]*\z"  # Cf: zero-width marks, which tokenizers drop
 
 
@@ -25,7 +26,8 @@ _BLANK = r"\A[\s\p{Z}\p{Cc}\p{Cf}]*\z"  # Cf: zero-width marks, which tokenizers
 class Rows:
     """Text rows with their labels; made by the readers, never by hand.
 
-    `columns` says which of the user's columns is "text", "text_pair" and "label".
+    `columns` says which of the user's columns is "text", "text_pair", "negative" (a
+    third text, which does not belong to the first) and "label".
     `label_type` is "none", "name", "names" or "number"; `labels` are all names of the
     corpus, also in a selection of it that lacks some: whole numbers in numeric order,
     else by code point. `rejected` counts the bad rows that were skipped. `mapped` is
@@ -53,8 +55,7 @@ class Rows:
         i = self._number(i)
         row = {
             self.columns[name]: self._column(name, i, i + 1)[0]
-            for name in ("text", "text_pair")
-            if name in self.columns
+            for name in self.text_columns
         }
         if self.label_type == "none":
             return row
@@ -65,6 +66,11 @@ class Rows:
         if self.label_type == "names":
             label = [int(name in label) for name in column]
         return row | dict(zip(column, label, strict=True))
+
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """Which of "text", "text_pair" and "negative" there are."""
+        return tuple(name for name in TEXTS if name in self.columns)
 
     @property
     def has_pairs(self) -> bool:
@@ -87,6 +93,12 @@ class Rows:
                 "second column in text_pair when reading them."
             )
         return self._column("text_pair", start, stop)
+
+    def texts_of(
+        self, column: str, start: int = 0, stop: int | None = None
+    ) -> list[str]:
+        """The texts of one of `text_columns`, of rows `start` to `stop`."""
+        return self._column(column, start, stop)
 
     def select(self, indices: Sequence[int]) -> "Rows":
         """The rows with these numbers, in this order; a number may occur twice.
@@ -126,13 +138,13 @@ class Rows:
 
     @cached_property
     def empty_texts(self) -> int:
-        """How many rows have a text (or second text) of nothing but white space."""
+        """How many rows have a text (first or further) of nothing but white space."""
         empty = 0
-        for batch in self._batches(("text", "text_pair")):
-            blank = pc.match_substring_regex(batch["text"], _BLANK)
-            if self.has_pairs:
-                pair = pc.match_substring_regex(batch["text_pair"], _BLANK)
-                blank = pc.or_(blank, pair)
+        for batch in self._batches(TEXTS):
+            blank = pa.array(np.zeros(batch.num_rows, bool))
+            for name in self.text_columns:
+                found = pc.match_substring_regex(batch[name], _BLANK)
+                blank = pc.or_(blank, found)
             empty += blank.true_count
         return empty
 

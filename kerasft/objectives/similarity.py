@@ -6,17 +6,19 @@ width) and need not be normalised.
 Sources: Henderson et al. 2017 (arXiv:1705.00652), section 4, for ranking; Schroff et
 al. 2015 (arXiv:1503.03832) for triplets; Hadsell et al. 2006 for the contrastive loss;
 Gao et al. 2021 (arXiv:2104.08821) for SimCSE, which is ranking a text against itself
-under another dropout. Defaults as in sentence-transformers.
+under another dropout; Khosla et al. 2020 (arXiv:2004.11362), equation 2, for classes.
+Defaults as in sentence-transformers.
 """
 
 from keras import ops
 
+from kerasft.layers.text_pooling import unit
 from kerasft.objectives.losses import CrossEntropy
 
 
 def cosine(left, right):
     """Cosine of the angle between vectors, along their last axis; of 0 it is 0."""
-    return ops.sum(_unit(left) * _unit(right), axis=-1)
+    return ops.sum(unit(left) * unit(right), axis=-1)
 
 
 def ranking(anchors, positives, negatives=None, scale=20.0):
@@ -32,7 +34,7 @@ def ranking(anchors, positives, negatives=None, scale=20.0):
     candidates = positives
     if negatives is not None:
         candidates = ops.concatenate([positives, negatives], axis=0)
-    logits = ops.matmul(_unit(anchors), ops.transpose(_unit(candidates))) * scale
+    logits = ops.matmul(unit(anchors), ops.transpose(unit(candidates))) * scale
     own = ops.arange(ops.shape(logits)[0], dtype="int32")
     return CrossEntropy().call(own, logits)
 
@@ -72,10 +74,28 @@ def contrastive(left, right, same, margin=0.5):
     return 0.5 * (same * ops.square(distance) + (1.0 - same) * ops.square(short))
 
 
-def _unit(vectors):
-    vectors = ops.cast(vectors, "float32")
-    length = ops.sum(ops.square(vectors), axis=-1, keepdims=True)
-    return vectors * ops.rsqrt(ops.maximum(length, 1e-24))
+def class_ranking(vectors, classes, scale=20.0):
+    """Cross-entropy of finding, among all of the batch, the others of one's class.
+
+    Args:
+        vectors: (batch, width).
+        classes: (batch,) integers. Where no other has the same, the value is 0.
+        scale: of the cosines before the softmax, 1 / temperature.
+    """
+    logits = ops.matmul(unit(vectors), ops.transpose(unit(vectors))) * scale
+    places = ops.arange(ops.shape(logits)[0])
+    itself = ops.equal(places[:, None], places[None])
+    chances = ops.log_softmax(ops.where(itself, -1e9, logits), axis=-1)
+    same = ops.cast(same_class(classes), "float32")
+    found = ops.sum(same * chances, axis=-1)
+    return -found / ops.maximum(ops.sum(same, axis=-1), 1.0)
+
+
+def same_class(classes):
+    """Bool (batch, batch): whether two different rows are of one class."""
+    places = ops.arange(ops.shape(classes)[0])
+    other = ops.not_equal(places[:, None], places[None])
+    return ops.logical_and(ops.equal(classes[:, None], classes[None]), other)
 
 
 def _distance(left, right):

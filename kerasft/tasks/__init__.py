@@ -4,9 +4,17 @@ from kerasft._registry import Registry
 from kerasft.tasks.masked_lm import MaskedLM
 from kerasft.tasks.question_answerer import QuestionAnswerer
 from kerasft.tasks.text_classifier import TextClassifier
+from kerasft.tasks.text_embedder import TextEmbedder
 from kerasft.tasks.token_classifier import TokenClassifier
 
-__all__ = ["TASKS", "MaskedLM", "QuestionAnswerer", "TextClassifier", "TokenClassifier"]
+__all__ = [
+    "TASKS",
+    "MaskedLM",
+    "QuestionAnswerer",
+    "TextClassifier",
+    "TextEmbedder",
+    "TokenClassifier",
+]
 
 TASKS = Registry(
     "task",
@@ -14,4 +22,5 @@ TASKS = Registry(
     token_classifier=TokenClassifier,
     question_answerer=QuestionAnswerer,
     masked_lm=MaskedLM,
+    text_embedder=TextEmbedder,
 )

@@ -67,6 +67,11 @@ class Task(TrainStep, Feeding, keras.Model):
     # --- files
 
     @classmethod
+    def serves(cls, family) -> bool:
+        """Whether a `Family` has the head that the task needs."""
+        return cls.head_name in family.heads
+
+    @classmethod
     def _load(cls, checkpoint, revision, max_length, precision, plan_head):
         """Backbone, head and tokenizer of a checkpoint.
 
@@ -110,6 +115,12 @@ class Task(TrainStep, Feeding, keras.Model):
                 head=self.head,
             )
             self.tokenizer.save(new)
+
+    def load_saved(self, folder):
+        """Load the weights that `save_pretrained` of this task has written."""
+        pretrained.load_weights(
+            TensorReader(folder), self.backbone, self.head_name, self.head
+        )
 
     # --- Keras
 

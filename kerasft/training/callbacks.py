@@ -13,12 +13,12 @@ import numpy as np
 from keras import ops
 
 from kerasft._errors import KerasftError, SettingsError
-from kerasft.checkpoints.tensors import TensorReader
-from kerasft.models import pretrained
 from kerasft.training.devices import is_chief, require_tensorflow
 
 FALLING = ("loss", "mae", "mse", "rmse", "error", "perplexity")
 RISING = ("accuracy", "f1", "f1_micro", "f1_macro", "precision", "recall", "pearson")
+RISING += ("spearman", "mrr", "retrieval_accuracy", "triplet_accuracy")
+RISING += ("neighbour_accuracy",)
 
 
 class LossNotFiniteError(KerasftError, FloatingPointError):
@@ -68,9 +68,7 @@ class BestCheckpoint(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         """Load the best weights, where that was asked for."""
         if self.restore and self.best_epoch is not None:
-            task = self.model
-            reader = TensorReader(self.folder)
-            pretrained.load_weights(reader, task.backbone, task.head_name, task.head)
+            self.model.load_saved(self.folder)
 
 
 class StopOnNaN(keras.callbacks.Callback):

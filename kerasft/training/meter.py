@@ -76,7 +76,7 @@ class Meter:
         for step in range(first, min(stop, len(plan))):
             chosen, _ = plan.batch(self._order, step)
             examples += len(chosen)
-            tokens += int(self.batches.examples.lengths[chosen].sum())
+            tokens += self.batches.examples.tokens(chosen)
         return examples, tokens
 
 
