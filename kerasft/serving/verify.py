@@ -21,6 +21,7 @@ BATCH = 512
 SERVED_BATCH = 32
 TOLERANCE = 1e-5
 SHOWN = 5
+NUMBERS = ("value", "probabilities", "embedding")  # What is compared, as served.
 NAMES = {
     "input_ids": "ids",
     "attention_mask": "attention_mask",
@@ -154,9 +155,8 @@ def verify_export(
             for name, side in sides.items()
         }
         served = serve(**{name: tf.constant(side) for name, side in batch.items()})
-        found = (
-            served["value"] if "value" in served else served["probabilities"]
-        ).numpy()
+        name = next(name for name in NUMBERS if name in served)
+        found = served[name].numpy()
         wanted = np.asarray(expected(*batch.values()))
         rows = list(zip(*batch.values(), strict=True))
         _raise_if_apart(found, wanted, rows, tolerance)

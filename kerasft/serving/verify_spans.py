@@ -9,6 +9,7 @@ import tensorflow_text  # noqa: F401  (registers the ops of the SavedModel)
 
 from kerasft.serving.verify import SERVED_BATCH, SHOWN, VerificationError
 
+ASKED = ("question", "context")
 FIELDS = ("text", "label", "start", "end")
 
 
@@ -71,3 +72,48 @@ def _same(found, wanted, tolerance):
         and np.abs(one["score"] - other["score"]) <= tolerance
         for one, other in zip(found, wanted, strict=True)
     )
+
+
+def verify_answers(
+    folder: str | Path,
+    expected: Callable[[list[dict]], list[dict]],
+    rows: Sequence[dict],
+    tolerance: float,
+) -> int:
+    """Compare the answers that a SavedModel serves with those of the task.
+
+    Args:
+        folder: the SavedModel.
+        expected: list of dicts with `question` and `context` -> of each a dict with
+            `answer`, `start`, `end` and `score`.
+        rows: what is asked.
+        tolerance: how far scores may be apart.
+
+    Returns:
+        How many questions were compared.
+
+    Raises:
+        VerificationError: other answers, or a score that is further off.
+    """
+    serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    wrong = []
+    for start in range(0, len(rows), SERVED_BATCH):
+        batch = rows[start : start + SERVED_BATCH]
+        sides = {n: tf.constant([row[n] for row in batch]) for n in ASKED}
+        columns = {name: tensor.numpy() for name, tensor in serve(**sides).items()}
+        for i, (row, wanted) in enumerate(zip(batch, expected(batch), strict=True)):
+            found = {
+                name: columns[name][i].item() for name in ("start", "end", "score")
+            }
+            found["answer"] = columns["answer"][i].decode()
+            same = all(
+                found[name] == wanted[name] for name in ("answer", "start", "end")
+            )
+            if not same or abs(found["score"] - wanted["score"]) > tolerance:
+                wrong.append(f"  {row!r}\n    served {found}\n    wanted {wanted}")
+    if wrong:
+        raise VerificationError(
+            f"The SavedModel differs from the task on {len(wrong)} of {len(rows)} "
+            "questions. The first:\n" + "\n".join(wrong[:SHOWN])
+        )
+    return len(rows)

@@ -66,6 +66,58 @@ def export_token_classifier(task, folder, rows, signature):
     return export_tagger(folder, task, face, graph, check)
 
 
+def export_text_embedder(task, folder, rows, signature):
+    """See `TextEmbedder.export`."""
+    from kerasft.serving.embedding_signatures import export_embedder
+    from kerasft.serving.verify import verify_export, verify_tokenizer
+    from kerasft.serving.wordpiece import WordPieceGraph
+
+    _raise_unless_signature(signature)
+    if signature == "tokens":
+        return export_embedder(folder, task, limits_of(task))
+    tokenizer = task.tokenizer
+    graph = WordPieceGraph(tokenizer.backend, tokenizer.max_length)
+    texts, _ = _samples(rows, False, sorted(tokenizer.backend.get_vocab()))
+    verify_tokenizer(graph, tokenizer.backend, texts, None, VERIFIED_FUZZ)
+
+    def check(new):
+        tolerance = TOLERANCES[task.backbone.dtype_policy.name]
+        verify_export(new, task.encode, texts, None, tolerance)
+
+    return export_embedder(folder, task, limits_of(task), graph, check)
+
+
+def export_question_answerer(task, folder, rows, signature):
+    """See `QuestionAnswerer.export`."""
+    from kerasft.serving.answer_signatures import AnswererFace, export_answerer
+    from kerasft.serving.offsets import OffsetGraph
+    from kerasft.serving.verify_offsets import verify_pieces
+    from kerasft.serving.verify_spans import ASKED, verify_answers
+
+    _raise_unless_signature(signature)
+    face = AnswererFace(
+        limits_of(task), task.max_answer_length, task.no_answer_threshold, task.overlap
+    )
+    if signature == "tokens":
+        return export_answerer(folder, task, face)
+    tokenizer = task.tokenizer
+    graph = OffsetGraph(tokenizer.backend, tokenizer.max_length)
+    first, second = _samples(None, True, sorted(tokenizer.backend.get_vocab()))
+    asked = [
+        dict(zip(ASKED, pair, strict=True)) for pair in zip(first, second, strict=True)
+    ]
+    known = 0 if rows is None else min(VERIFIED_ROWS, len(rows))
+    asked += [{name: rows[i][name] for name in ASKED} for i in range(known)]
+    texts = [row[name] for row in asked for name in ASKED]
+    verify_pieces(graph.pieces, tokenizer.backend, texts, VERIFIED_FUZZ)
+
+    def check(new):
+        tolerance = TOLERANCES[task.backbone.dtype_policy.name]
+        verify_answers(new, task.predict_text, asked, tolerance)
+
+    return export_answerer(folder, task, face, graph, check)
+
+
 def _raise_unless_signature(signature):
     if signature not in ("text", "tokens"):
         raise SettingsError(f"signature is {signature!r}; known: text, tokens.")

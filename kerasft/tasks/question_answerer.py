@@ -16,6 +16,7 @@ from kerasft.data.question_rows import QuestionRows
 from kerasft.objectives.answers import best_threshold, score_answers
 from kerasft.objectives.positions import PositionAccuracy, PositionLoss
 from kerasft.tasks.answer_decoding import best_answers, told_answers
+from kerasft.tasks.exporting import export_question_answerer
 from kerasft.tasks.feeding import Fed
 from kerasft.tasks.loading import HeadPlan
 from kerasft.tasks.task import Task
@@ -285,6 +286,14 @@ class QuestionAnswerer(Task):
     def _raise_unless_answered(self, rows):
         if getattr(rows, "label_type", None) != "answers":
             raise DataError(f"{rows!r}: to score answers, rows need the right ones.")
+
+    def export(self, folder, rows=None, *, signature="text"):
+        """Write a SavedModel that takes strings and loads without kerasft.
+
+        `serving_default(question, context)` gives `answer`, `start`, `end` and `score`,
+        each (questions,). For arguments and errors see `TokenClassifier.export`.
+        """
+        export_question_answerer(self, folder, rows, signature)
 
     def saved_config(self):
         """The backbone's config, with the threshold."""

@@ -3,9 +3,7 @@
 A word without a token, such as a lone zero-width mark, gets a default tag and chance 0.
 """
 
-import keras
 import numpy as np
-from keras import ops
 
 ROWS = 64  # decoded at once
 
@@ -43,29 +41,6 @@ def best_tags(logits, default):
         tags[known] = some.argmax(-1)
         chances[known] = parts.max(-1) / parts.sum(-1)
     return tags, chances
-
-
-class ChainDecoder(keras.Model):
-    """The best tag sequences under a `CRF`, with each tag's marginal probability.
-
-    A model of its own for the sake of `predict_on_batch`, which is compiled: step by
-    step a long row would take seconds.
-
-    Args:
-        crf: the `CRF`.
-    """
-
-    def __init__(self, crf):
-        super().__init__(name="chain_decoder")
-        self.crf = crf
-
-    def call(self, inputs):
-        """Of `logits` and `mask`: tags and chances, two (batch, length)."""
-        logits, mask = inputs["logits"], inputs["mask"]
-        tags, _ = self.crf.decode(logits, mask)
-        places = ops.maximum(tags, 0)[..., None]
-        chances = ops.take_along_axis(self.crf.marginals(logits, mask), places, -1)
-        return tags, chances[..., 0]
 
 
 def best_sequences(decode, rows, default):

@@ -23,6 +23,7 @@ from kerasft.objectives.embedding_losses import EMBEDDING_LOSSES
 from kerasft.objectives.neighbours import cosines, nearest_rows
 from kerasft.tasks import embedder_rows
 from kerasft.tasks.embedder_files import layout_of, load_embedder, reload
+from kerasft.tasks.exporting import export_text_embedder
 from kerasft.tasks.feeding import Fed
 from kerasft.tasks.task import Task
 
@@ -263,6 +264,14 @@ class TextEmbedder(Task):
         return vectors.reshape(-1, self.head.size)
 
     # --- files
+
+    def export(self, folder, rows=None, *, signature="text"):
+        """Write a SavedModel that takes strings and loads without kerasft.
+
+        `serving_default(text)` gives `embedding`, float32 (texts, size). For arguments
+        and errors see `TokenClassifier.export`.
+        """
+        export_text_embedder(self, folder, rows, signature)
 
     def saved_config(self):
         """The backbone's config, without a head's labels."""

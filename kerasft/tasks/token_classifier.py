@@ -12,6 +12,7 @@ from keras import ops
 
 from kerasft._errors import DataError, SettingsError
 from kerasft.data.tagging import tag_examples
+from kerasft.layers.chain_decoder import ChainDecoder
 from kerasft.layers.crf import CRF
 from kerasft.objectives import losses, metrics
 from kerasft.objectives.chain_loss import ChainLoss
@@ -22,12 +23,7 @@ from kerasft.tasks.exporting import export_token_classifier
 from kerasft.tasks.feeding import Fed
 from kerasft.tasks.labels import label_names, ordered_weights
 from kerasft.tasks.loading import HeadPlan
-from kerasft.tasks.tag_decoding import (
-    ChainDecoder,
-    best_sequences,
-    best_tags,
-    word_logits,
-)
+from kerasft.tasks.tag_decoding import best_sequences, best_tags, word_logits
 from kerasft.tasks.task import Task
 
 
