@@ -20,7 +20,7 @@ from kerasft.serving.windowed import pair_windows
 
 N_BEST = 20
 NEVER = -1e30  # Of a span that cannot be.
-BITS = 24  # Characters of a context, in a span's number.
+MANY = 2**24  # More characters than a context has: a span is one number.
 
 
 @dataclass(frozen=True)
@@ -119,11 +119,11 @@ def _best_of_texts(text, start, end, score, count):
     A span that two windows have counts once; of equals the earlier goes first.
     """
     text, start, end = (tf.cast(x, tf.int64) for x in (text, start, end))
-    number = (text << (2 * BITS)) | (start << BITS) | end
+    number = (text * MANY + start) * MANY + end
     order = tf.argsort(number)
     number, group = tf.unique(tf.gather(number, order))
     score = tf.math.segment_max(tf.gather(score, order), group)
-    rows = number >> (2 * BITS)
+    rows = number // MANY**2
     ragged = tf.RaggedTensor.from_value_rowids(
         tf.range(tf.size(number)), rows, tf.cast(count, tf.int64)
     )
@@ -135,8 +135,7 @@ def _best_of_texts(text, start, end, score, count):
     places = tf.where(places < 0, tf.size(score) - 1, places)
     scores, best = tf.math.top_k(tf.gather(score, places), N_BEST)
     chosen = tf.gather(number, tf.gather(places, best, batch_dims=1))
-    mask = (1 << BITS) - 1
-    starts, ends = (chosen >> BITS) & mask, chosen & mask
+    starts, ends = chosen // MANY % MANY, chosen % MANY
     return (tf.cast(starts, tf.int32), tf.cast(ends, tf.int32)), scores
 
 

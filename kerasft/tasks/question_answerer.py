@@ -288,15 +288,13 @@ class QuestionAnswerer(Task):
             raise DataError(f"{rows!r}: to score answers, rows need the right ones.")
 
     def export(self, folder, rows=None, *, signature="text"):
-        """Write a SavedModel that takes strings and loads without kerasft.
+        """Write a SavedModel that takes strings, as `TokenClassifier.export` does.
 
-        `serving_default(question, context)` gives `answer`, `start`, `end` and `score`,
-        each (questions,). For arguments and errors see `TokenClassifier.export`.
+        `serving_default(question, context)` gives `answer`, `start`, `end` and `score`.
         """
         export_question_answerer(self, folder, rows, signature)
 
     def saved_config(self):
         """The backbone's config, with the threshold."""
-        return replace(
-            self.backbone.config, no_answer_threshold=self.no_answer_threshold
-        )
+        threshold = {"no_answer_threshold": self.no_answer_threshold}
+        return replace(self.backbone.config, **threshold)
