@@ -52,6 +52,20 @@ class Examples:
     def __len__(self):
         return len(self.lengths)
 
+    @property
+    def texts_per_row(self) -> int:
+        """One; `TextColumns` have more."""
+        return 1
+
+    def tokens(self, chosen=slice(None)) -> int:
+        """How many tokens the `chosen` examples have, or all."""
+        return int(self.lengths[chosen].sum(dtype="int64"))
+
+    def release(self):
+        """Give back the memory of what was read from a file so far."""
+        if self.mapped:
+            self.mapped.release()
+
 
 def encode_rows(rows: Rows, tokenizer: Tokenizer) -> Examples:
     """Tokenise rows, in parallel, or find them in the cache.

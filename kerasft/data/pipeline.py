@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from kerasft.data.batching import BatchPlan
 from kerasft.data.encoding import Examples
+from kerasft.data.text_columns import TextColumns
 
 COMPILED_SHAPES, UNCOMPILED_SHAPES = 16, 64  # padded lengths, with XLA and without
 IGNORED = -100
@@ -32,7 +33,7 @@ class Batches:
     """The batches of some examples, epoch after epoch.
 
     Args:
-        examples: token ids.
+        examples: token ids, of one text a row or of several.
         plan: which examples make up which batch.
         labels: array whose first axis is the examples, or None.
         per_token: whether `labels` are (tokens,), one for each of `examples.ids`; in a
@@ -42,7 +43,7 @@ class Batches:
         epoch: the epoch of the next pass.
     """
 
-    examples: Examples
+    examples: Examples | TextColumns
     plan: BatchPlan
     labels: np.ndarray | None = None
     weights: np.ndarray | None = None
@@ -57,18 +58,21 @@ class Batches:
     @property
     def padding_share(self) -> float:
         """Share of all positions that hold no token, 0 to 1."""
-        return self.plan.padding_share(self.epoch)
+        filled = 1.0 - self.plan.padding_share(self.epoch)  # By each row's longest.
+        if isinstance(self.examples, TextColumns):
+            columns = len(self.examples.columns)
+            longest = columns * self.examples.lengths.sum(dtype="int64")
+            filled *= self.examples.tokens() / longest
+        return 1.0 - filled
 
     def dataset(self, first_step: int = 0) -> tf.data.Dataset:
         """The batches as tensors, from `first_step` of the epoch on.
 
         `input_ids` and `attention_mask` (and `token_type_ids`, for pairs) are int32
-        (batch, length). The dataset's attribute `batches` is this object.
+        (batch, length), of `TextColumns` (batch, columns, length). The dataset's
+        attribute `batches` is this object.
         """
-        spec = tf.nest.map_structure(
-            lambda a: tf.TensorSpec((None, *[None] * (a.ndim > 1)), a.dtype),
-            self._batch(self.plan.order(0), 0),
-        )
+        spec = tf.nest.map_structure(_open_spec, self._batch(self.plan.order(0), 0))
         if self.labels is not None and self.labels.ndim > 1 and not self.per_token:
             shape = (None, *self.labels.shape[1:])
             spec = (spec[0], tf.TensorSpec(shape, self.labels.dtype), *spec[2:])
@@ -105,8 +109,8 @@ class Batches:
             batch = self._batch(self._order(int(epoch)), int(step))
             if step == len(self) - 1:
                 self.epoch = int(epoch) + 1
-            if self.examples.mapped and step % RELEASED_EVERY == 0:
-                self.examples.mapped.release()
+            if step % RELEASED_EVERY == 0:
+                self.examples.release()
             return tf.nest.flatten(batch)
 
         flat = tf.nest.flatten(spec)
@@ -143,8 +147,17 @@ def laid_out(examples, chosen, width, values, fill) -> np.ndarray:
     return np.where(real, values[places], np.asarray(fill, values.dtype))
 
 
-def padded(examples: Examples, chosen: np.ndarray, width: int, pad_id: int) -> dict:
-    """Model inputs of the `chosen` examples, int32 (chosen, width)."""
+def _open_spec(array):
+    """The array's spec, rows and tokens of any number."""
+    inner = (*array.shape[1:-1], None) if array.ndim > 1 else ()
+    return tf.TensorSpec((None, *inner), array.dtype)
+
+
+def padded(examples, chosen: np.ndarray, width: int, pad_id: int) -> dict:
+    """Model inputs of the `chosen` examples, int32 (chosen, [columns,] width)."""
+    if isinstance(examples, TextColumns):
+        parts = [padded(part, chosen, width, pad_id) for part in examples.columns]
+        return {name: np.stack([p[name] for p in parts], axis=1) for name in parts[0]}
     columns = np.arange(width, dtype="int64")
     real = columns < examples.lengths[chosen][:, None]
     inputs = {
