@@ -175,12 +175,11 @@ def choice_row(context, choices, label=None, question=None, labelled=False) -> d
 
 
 def _number(label, count):
-    if isinstance(label, str) and len(label) == 1:
-        label = LETTERS.find(label)
-    whole = isinstance(label, int | np.integer) and not isinstance(label, bool)
-    if not whole or not 0 <= label < count:
+    number = LETTERS.find(label) if label in tuple(LETTERS) else label
+    whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+    if not whole or not 0 <= number < count:
         letters = f', or "A" to "{LETTERS[count - 1]}"' if count <= len(LETTERS) else ""
         raise BadValue(
             f"the label {shown(label)}", f"a number from 0 to {count - 1}{letters}"
         )
-    return int(label)
+    return int(number)

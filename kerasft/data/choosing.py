@@ -28,12 +28,12 @@ class ChoiceExamples:
     Args:
         examples: a column for each choice that any row has.
         counts: (rows,) how many choices each has.
-        cut: how many examples were cut.
+        shortened: how many examples were cut.
     """
 
     examples: TextColumns
     counts: np.ndarray
-    cut: int
+    shortened: int
 
 
 def choice_examples(rows: ChoiceRows, tokenizer: Tokenizer) -> ChoiceExamples:

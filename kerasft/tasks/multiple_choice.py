@@ -97,25 +97,24 @@ class MultipleChoice(Task):
 
     def fed(self, rows):
         """Of each row all of its choices, and the number of the right one."""
-        return Fed(self._examples(rows).examples, self.label_array(rows))
+        labels = self.label_array(rows)  # Before the long work.
+        return Fed(choice_examples(rows, self.tokenizer).examples, labels)
 
     def label_array(self, rows):
-        """Number of the right choice, int32 (rows,); None without labels."""
+        """Number of the right choice, int32 (rows,); None without labels.
+
+        Raises:
+            DataError: rows of another kind.
+        """
+        _raise_unless_choices(rows)
         if not rows.has_labels:
             return None
         return np.array(rows.column("label"), "int32")
 
-    def _examples(self, rows):
-        if not isinstance(rows, ChoiceRows):
-            raise DataError(
-                f"{rows!r}: this task takes choices. Read them with "
-                "read_choices_jsonl, or make them by from_choices."
-            )
-        return choice_examples(rows, self.tokenizer)
-
     def predict_rows(self, rows, batch_size=32):
         """Logits of rows, in their order: of each float32 (choices,)."""
-        found = self._examples(rows)
+        _raise_unless_choices(rows)
+        found = choice_examples(rows, self.tokenizer)
         logits = [None] * len(rows)
         for chosen, outputs in self.outputs(found.examples, batch_size):
             for i, output in zip(chosen, outputs, strict=True):
@@ -167,3 +166,11 @@ class MultipleChoice(Task):
     def saved_config(self):
         """The backbone's config; choices have no names."""
         return self.backbone.config
+
+
+def _raise_unless_choices(rows):
+    if not isinstance(rows, ChoiceRows):
+        raise DataError(
+            f"{rows!r}: this task takes choices. Read them with read_choices_jsonl, or "
+            "make them by from_choices."
+        )

@@ -10,7 +10,14 @@ import keras
 import numpy as np
 import pytest
 from tiny_encoders import save_torch, torch_model
-from tiny_tasks import LABELS, TAGS, tiny_questions, tiny_rows, tiny_tagged
+from tiny_tasks import (
+    LABELS,
+    TAGS,
+    tiny_choices,
+    tiny_questions,
+    tiny_rows,
+    tiny_tagged,
+)
 from tiny_tokenizers import save_tokenizer
 
 import kerasft as kft
@@ -24,16 +31,19 @@ ROWS = {
     "text_classifier": tiny_rows,
     "token_classifier": tiny_tagged,
     "question_answerer": tiny_questions,
+    "multiple_choice": tiny_choices,
 }
 ARGUMENTS = {
     "text_classifier": {"labels": LABELS},
     "token_classifier": {"labels": TAGS, "scheme": "IOB2", "crf": True},
     "question_answerer": {},
+    "multiple_choice": {},
 }
 QUESTIONS = {
     "text_classifier": lambda rows: rows.texts(),
     "token_classifier": lambda rows: rows.column("words"),
     "question_answerer": lambda rows: [rows[i] for i in range(len(rows))],
+    "multiple_choice": lambda rows: [rows[i] for i in range(len(rows))],
 }
 
 
