@@ -103,3 +103,22 @@ def tiny_masked(count=43, seed=0):
         words[random.integers(0, len(words))] = "[MASK]"
         texts.append(" ".join(words))
     return kft.from_lists(texts)
+
+
+def tiny_choices(count=43, seed=0):
+    """Which of two to four choices is of the film's kind; lengths differ."""
+    random = np.random.default_rng(seed)
+    contexts, choices, labels = [], [], []
+    for _ in range(count):
+        kinds = [GOOD.split(), BAD.split()]
+        right = int(random.integers(0, 2))
+        some = [
+            " ".join(random.choice(kinds[1 - right], random.integers(1, 5)))
+            for _ in range(random.integers(2, 5))
+        ]
+        label = int(random.integers(0, len(some)))
+        some[label] = " ".join(random.choice(kinds[right], random.integers(1, 5)))
+        contexts.append(" ".join(random.choice(kinds[right], random.integers(1, 12))))
+        choices.append(some)
+        labels.append(label)
+    return kft.from_choices(contexts, choices, labels)

@@ -14,7 +14,7 @@ import numpy as np
 
 from kerasft._errors import DataError
 from kerasft.data.encoding import Examples
-from kerasft.data.pieces import cut, without_spaces
+from kerasft.data.pieces import cut, cut_once, without_spaces
 from kerasft.data.question_rows import QuestionRows
 from kerasft.data.tokenizer import Tokenizer
 from kerasft.data.windows import frame_of, joined, overlap_of, windows
@@ -68,7 +68,7 @@ def question_examples(
     frame = frame_of(tokenizer, pair=True)
     room = tokenizer.max_length - frame.size
     overlap_of(overlap, room - room // 2)  # Windows of less hold the whole context.
-    questions = cut(tokenizer, rows.column("question"), "Tokenising questions")
+    questions = cut(tokenizer, rows.column("question"))
     contexts, which = _contexts(rows, tokenizer)
     answers = rows.column("answers") if rows.has_labels else [[]] * len(rows)
     texts, owners, spans, characters, labels, cut_questions = [], [], [], [], [], 0
@@ -100,15 +100,13 @@ def question_examples(
 
 def _contexts(rows, tokenizer):
     """Ids and characters of each different context, and which one each row has."""
-    texts = rows.column("context")
-    numbers = {text: i for i, text in enumerate(dict.fromkeys(texts))}
-    pieces = cut(tokenizer, list(numbers), "Tokenising contexts")
+    texts, pieces, which = cut_once(tokenizer, rows.column("context"))
     parts = []
-    for text, i in numbers.items():
+    for i, text in enumerate(texts):
         here = pieces.of(i)
         bare = without_spaces(text, pieces.starts[here], pieces.ends[here])
         parts.append((pieces.ids[here], np.stack(bare, axis=-1)))
-    return parts, [numbers[text] for text in texts]
+    return parts, which
 
 
 def _tokens_of(accepted, characters):

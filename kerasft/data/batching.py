@@ -24,6 +24,7 @@ class BatchPlan:
         seed: of the shuffling.
         tokens_per_batch: the most tokens, padding included, that a batch may hold.
         max_shapes: how many different padded lengths there may be.
+        texts_per_row: how many texts, each padded to that length, an example has.
 
     Raises:
         SettingsError: a number outside what it may be.
@@ -36,12 +37,13 @@ class BatchPlan:
     seed: int = 0
     tokens_per_batch: int | None = None
     max_shapes: int = 16
+    texts_per_row: int = 1
 
     def __post_init__(self):
         for name in ("batch_size", "max_shapes"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} is {getattr(self, name)}; at least 1.")
-        longest = int(self.lengths.max())
+        longest = int(self.lengths.max()) * self.texts_per_row
         if self.tokens_per_batch is not None and self.tokens_per_batch < longest:
             raise SettingsError(
                 f"tokens_per_batch is {self.tokens_per_batch}, but the longest example "
@@ -65,7 +67,8 @@ class BatchPlan:
         """Examples in a full batch padded to `shape` tokens."""
         if self.tokens_per_batch is None:
             return self.batch_size
-        return min(self.batch_size, self.tokens_per_batch // int(shape))
+        tokens = int(shape) * self.texts_per_row
+        return min(self.batch_size, self.tokens_per_batch // tokens)
 
     def _cut(self):
         """Where batches begin in the order of an epoch, and where the last one ends.

@@ -48,6 +48,11 @@ class Examples:
     def __len__(self):
         return len(self.lengths)
 
+    @property
+    def texts_per_row(self) -> int:
+        """One; `TextColumns` have more."""
+        return 1
+
     def tokens(self, chosen=slice(None)) -> int:
         """How many tokens the `chosen` examples have, or all."""
         return int(self.lengths[chosen].sum(dtype="int64"))

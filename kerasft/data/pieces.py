@@ -70,6 +70,22 @@ def cut(tokenizer: Tokenizer, texts: Sequence, what: str = "Tokenising") -> Piec
     return Pieces(ids, words, starts, ends, bounds)
 
 
+def cut_once(tokenizer: Tokenizer, texts: Sequence[str], what: str = "Tokenising"):
+    """Cut texts of which many are the same, each different one once.
+
+    Args:
+        tokenizer: of the checkpoint.
+        texts: list of str.
+        what: heading of the progress bar.
+
+    Returns:
+        The different texts, their `Pieces`, and the number among them of each text.
+    """
+    numbers = {text: i for i, text in enumerate(dict.fromkeys(texts))}
+    different = list(numbers)
+    return different, cut(tokenizer, different, what), [numbers[t] for t in texts]
+
+
 def _columns(encodings):
     """Ids, words, starts and ends of some encodings, flat."""
     count = sum(len(encoding.ids) for encoding in encodings)

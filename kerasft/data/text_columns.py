@@ -17,7 +17,8 @@ class TextColumns:
     the longest text of each row.
 
     Args:
-        columns: of each column the examples, one a row.
+        columns: of each column the examples, one a row; a row that lacks it has one
+            without tokens.
     """
 
     columns: tuple[Examples, ...]
@@ -28,6 +29,11 @@ class TextColumns:
 
     def __len__(self):
         return len(self.lengths)
+
+    @property
+    def texts_per_row(self) -> int:
+        """How many columns there are."""
+        return len(self.columns)
 
     def tokens(self, chosen=slice(None)) -> int:
         """How many tokens the texts of the `chosen` rows have, or of all."""

@@ -2,6 +2,7 @@
 
 from kerasft._registry import Registry
 from kerasft.tasks.masked_lm import MaskedLM
+from kerasft.tasks.multiple_choice import MultipleChoice
 from kerasft.tasks.question_answerer import QuestionAnswerer
 from kerasft.tasks.text_classifier import TextClassifier
 from kerasft.tasks.text_embedder import TextEmbedder
@@ -10,6 +11,7 @@ from kerasft.tasks.token_classifier import TokenClassifier
 __all__ = [
     "TASKS",
     "MaskedLM",
+    "MultipleChoice",
     "QuestionAnswerer",
     "TextClassifier",
     "TextEmbedder",
@@ -23,4 +25,5 @@ TASKS = Registry(
     question_answerer=QuestionAnswerer,
     masked_lm=MaskedLM,
     text_embedder=TextEmbedder,
+    multiple_choice=MultipleChoice,
 )

@@ -10,13 +10,14 @@ import numpy as np
 from kerasft._errors import DataError, SettingsError
 from kerasft.data.batching import BatchPlan
 from kerasft.data.encoding import Examples, encode_rows
+from kerasft.data.text_columns import TextColumns
 
 
 class Fed(NamedTuple):
     """Rows as a task feeds them.
 
     Args:
-        examples: token ids.
+        examples: token ids, of one text a row or of several.
         labels: first axis the examples, or None; with `per_token` (tokens,).
         per_token: whether there is a label for each token.
         rows: (examples,) the row of each; None: one example a row.
@@ -24,7 +25,7 @@ class Fed(NamedTuple):
             they are fed as they are.
     """
 
-    examples: Examples
+    examples: Examples | TextColumns
     labels: np.ndarray | None
     per_token: bool = False
     rows: np.ndarray | None = None
@@ -104,6 +105,7 @@ class Feeding(abc.ABC):
             seed=seed,
             tokens_per_batch=tokens_per_batch,
             max_shapes=_usual_shapes() if max_shapes is None else max_shapes,
+            texts_per_row=fed.examples.texts_per_row,
         )
         if weights is not None:
             weights = _row_weights(weights, len(rows))

@@ -13,6 +13,7 @@ from tiny_encoders import save_torch, torch_model
 from tiny_tasks import (
     LABELS,
     TAGS,
+    tiny_choices,
     tiny_masked,
     tiny_pairs,
     tiny_questions,
@@ -34,6 +35,7 @@ ROWS = {
     "question_answerer": tiny_questions,
     "masked_lm": tiny_masked,
     "text_embedder": tiny_pairs,
+    "multiple_choice": tiny_choices,
 }
 ARGUMENTS = {
     "text_classifier": {"labels": LABELS},
@@ -41,6 +43,7 @@ ARGUMENTS = {
     "question_answerer": {},
     "masked_lm": {},
     "text_embedder": {"pooling": "mean"},
+    "multiple_choice": {},
 }
 QUESTIONS = {
     "text_classifier": lambda rows: rows.texts(),
@@ -48,6 +51,7 @@ QUESTIONS = {
     "question_answerer": lambda rows: [rows[i] for i in range(len(rows))],
     "masked_lm": lambda rows: rows.texts(),
     "text_embedder": lambda rows: rows.texts(),
+    "multiple_choice": lambda rows: [rows[i] for i in range(len(rows))],
 }
 
 
