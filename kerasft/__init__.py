@@ -38,6 +38,7 @@ _PLACES = {
     "TextClassifier": "tasks",
     "TokenClassifier": "tasks",
     "MaskedLM": "tasks",
+    "Pretraining": "tasks",
     "AdamW": "objectives.optimizer",
     "adamw": "objectives.optimizer",
     "WarmupSchedule": "objectives.schedule",

@@ -73,3 +73,9 @@ def tiny_masked(count=43, seed=0):
         words[random.integers(0, len(words))] = "[MASK]"
         texts.append(" ".join(words))
     return kft.from_lists(texts)
+
+
+def tiny_documents(count=43, seed=0):
+    """Texts of three sentences."""
+    lines = tiny_rows(3 * count, seed).texts()
+    return kft.from_lists([". ".join(lines[i::count]) + "." for i in range(count)])

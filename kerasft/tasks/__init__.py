@@ -2,14 +2,16 @@
 
 from kerasft._registry import Registry
 from kerasft.tasks.masked_lm import MaskedLM
+from kerasft.tasks.pretraining import Pretraining
 from kerasft.tasks.text_classifier import TextClassifier
 from kerasft.tasks.token_classifier import TokenClassifier
 
-__all__ = ["TASKS", "MaskedLM", "TextClassifier", "TokenClassifier"]
+__all__ = ["TASKS", "MaskedLM", "Pretraining", "TextClassifier", "TokenClassifier"]
 
 TASKS = Registry(
     "task",
     text_classifier=TextClassifier,
     token_classifier=TokenClassifier,
     masked_lm=MaskedLM,
+    pretraining=Pretraining,
 )

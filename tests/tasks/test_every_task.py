@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 from tiny_encoders import save_torch, torch_model
-from tiny_tasks import LABELS, TAGS, tiny_masked, tiny_rows, tiny_tagged
+from tiny_tasks import LABELS, TAGS, tiny_documents, tiny_masked, tiny_rows, tiny_tagged
 from tiny_tokenizers import save_tokenizer
 
 import kerasft as kft
@@ -24,16 +24,19 @@ ROWS = {
     "text_classifier": tiny_rows,
     "token_classifier": tiny_tagged,
     "masked_lm": tiny_masked,
+    "pretraining": tiny_documents,
 }
 ARGUMENTS = {
     "text_classifier": {"labels": LABELS},
     "token_classifier": {"labels": TAGS, "scheme": "IOB2", "crf": True},
     "masked_lm": {},
+    "pretraining": {},
 }
 QUESTIONS = {
     "text_classifier": lambda rows: rows.texts(),
     "token_classifier": lambda rows: rows.column("words"),
     "masked_lm": lambda rows: rows.texts(),
+    "pretraining": lambda rows: list(zip(rows.texts(), rows.texts(), strict=True)),
 }
 
 
