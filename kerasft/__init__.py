@@ -46,6 +46,7 @@ _PLACES = {
     "MaskedLM": "tasks",
     "TextEmbedder": "tasks",
     "MultipleChoice": "tasks",
+    "Pretraining": "tasks",
     "AdamW": "objectives.optimizer",
     "adamw": "objectives.optimizer",
     "WarmupSchedule": "objectives.schedule",

@@ -122,3 +122,9 @@ def tiny_choices(count=43, seed=0):
         choices.append(some)
         labels.append(label)
     return kft.from_choices(contexts, choices, labels)
+
+
+def tiny_documents(count=43, seed=0):
+    """Texts of three sentences."""
+    lines = tiny_rows(3 * count, seed).texts()
+    return kft.from_lists([". ".join(lines[i::count]) + "." for i in range(count)])

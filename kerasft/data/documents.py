@@ -152,18 +152,56 @@ class Passages:
         """Give back the memory of what was read of a file."""
         self.documents.release()
 
+    def laid_out(self, spans: np.ndarray, width: int, pad_id: int):
+        """Stretches of the documents with special tokens around, as model inputs.
 
-def passages_of(documents: Documents, tokenizer: Tokenizer, pack: bool) -> Passages:
+        Args:
+            spans: (batch, texts, 2), start and stop of each text of each example.
+            width: padded length.
+            pad_id: fills up `input_ids`.
+
+        Returns:
+            `input_ids`, `attention_mask` (and `token_type_ids`, for pairs), int32
+            (batch, width); marks, uint8 (batch, width), 0 on special tokens.
+        """
+        ids = np.full((len(spans), width), pad_id, "int32")
+        types, mask = np.zeros_like(ids), np.zeros_like(ids)
+        marks = np.zeros(ids.shape, "uint8")
+        frame = self.frame
+        for i, texts in enumerate(spans):
+            place = 0
+            for number, gap in enumerate(frame.ids):
+                ids[i, place : place + len(gap)] = gap
+                types[i, place : place + len(gap)] = frame.types[number]
+                place += len(gap)
+                if number < len(texts):
+                    here = slice(*texts[number])
+                    stop = place + here.stop - here.start
+                    ids[i, place:stop] = self.documents.ids[here]
+                    marks[i, place:stop] = self.documents.marks[here]
+                    types[i, place:stop] = frame.text_types[number]
+                    place = stop
+            mask[i, :place] = 1
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        if len(frame.text_types) == 2:
+            inputs["token_type_ids"] = types
+        return inputs, marks
+
+
+def passages_of(
+    documents: Documents, tokenizer: Tokenizer, pack: bool, frame: Frame | None = None
+) -> Passages:
     """Consecutive passages that no token is missing from, none in two of them.
 
     Args:
         documents: their tokens.
-        tokenizer: gives the special tokens around, and the most tokens of an example.
+        tokenizer: knows the most tokens of an example.
+        frame: special tokens around each; None: those around one text.
         pack: whether texts follow one another in an example, a separator between, so
             that all examples are full (Liu et al. 2019, arXiv:1907.11692, 4.2); else
             each text is cut into passages of its own, alike in length.
     """
-    frame = frame_of(tokenizer)
+    frame = frame or frame_of(tokenizer)
     room = tokenizer.max_length - frame.size
     if pack:
         starts, stops = _cut_through(documents, room)
@@ -191,42 +229,3 @@ def _cut_through(documents, room):
     stops = np.minimum(stops, bounds[text] - size)
     some = starts < stops
     return starts[some], stops[some]
-
-
-def framed(
-    documents: Documents, spans: np.ndarray, frame: Frame, width: int, pad_id: int
-) -> tuple[dict, np.ndarray]:
-    """Model inputs of stretches with special tokens around, and the marks.
-
-    Args:
-        documents: their tokens.
-        spans: (batch, texts, 2), start and stop of each text of each example.
-        frame: of as many texts.
-        width: padded length.
-        pad_id: fills up `input_ids`.
-
-    Returns:
-        `input_ids`, `attention_mask` (and `token_type_ids`, for pairs), int32 (batch,
-        width); marks, uint8 (batch, width), 0 on special tokens.
-    """
-    ids = np.full((len(spans), width), pad_id, "int32")
-    types, mask = np.zeros_like(ids), np.zeros_like(ids)
-    marks = np.zeros(ids.shape, "uint8")
-    for i, texts in enumerate(spans):
-        place = 0
-        for number, gap in enumerate(frame.ids):
-            ids[i, place : place + len(gap)] = gap
-            types[i, place : place + len(gap)] = frame.types[number]
-            place += len(gap)
-            if number < len(texts):
-                here = slice(*texts[number])
-                stop = place + here.stop - here.start
-                ids[i, place:stop] = documents.ids[here]
-                marks[i, place:stop] = documents.marks[here]
-                types[i, place:stop] = frame.text_types[number]
-                place = stop
-        mask[i, :place] = 1
-    inputs = {"input_ids": ids, "attention_mask": mask}
-    if len(frame.text_types) == 2:
-        inputs["token_type_ids"] = types
-    return inputs, marks

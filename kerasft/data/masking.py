@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kerasft._errors import SettingsError
-from kerasft.data.documents import INNER, Passages, framed
+from kerasft.data.documents import INNER, Passages
 from kerasft.data.tokenizer import Tokenizer
 
 IGNORED = -100
@@ -52,6 +52,11 @@ class Masking:
         object.__setattr__(self, "_ordinary", ordinary)
         object.__setattr__(self, "_candidates", np.flatnonzero(ordinary))
         object.__setattr__(self, "_mask_id", self.tokenizer.mask_id)
+
+    @property
+    def pad_id(self) -> int:
+        """The id that fills up a batch."""
+        return self.tokenizer.pad_id
 
     def slots(self, width: int) -> int:
         """The most tokens that are hidden in an example padded to `width`."""
@@ -140,6 +145,5 @@ class MaskedPassages:
         """Inputs and labels of the `chosen` examples, as of `Masking.hide`."""
         p = self.passages
         spans = np.stack([p.starts[chosen], p.stops[chosen]], -1)[:, None]
-        pad_id = self.masking.tokenizer.pad_id
-        inputs, marks = framed(p.documents, spans, p.frame, width, pad_id)
+        inputs, marks = p.laid_out(spans, width, self.masking.pad_id)
         return self.masking.hide(inputs, marks, random)

@@ -89,8 +89,9 @@ class TokenHead(keras.layers.Layer):
 class VocabularyHead(keras.layers.Layer):
     """Logits of every token over the vocabulary, by the token embedding's own table.
 
-    Input: (batch, length, width) and the table (vocabulary, embedding width).
-    Output: (batch, length, vocabulary).
+    Input: (batch, length, width), the table (vocabulary, embedding width) and, or None,
+    positions (batch, some): logits of no other tokens are worked out.
+    Output: (batch, length, vocabulary), or (batch, some, vocabulary).
 
     Args:
         vocab_size: rows of the table.
@@ -112,12 +113,61 @@ class VocabularyHead(keras.layers.Layer):
         if self.decoder:
             self.decoder.build()
 
-    def call(self, hidden_states, table):
-        """Score each token."""
+    def call(self, hidden_states, table, positions=None):
+        """Score each token, or those at `positions`."""
+        if positions is not None:
+            hidden_states = states_at(hidden_states, positions)
         hidden_states = self.transform(hidden_states)
         table = ops.cast(table, hidden_states.dtype)
         logits = ops.matmul(hidden_states, ops.transpose(table))
         return self.decoder(logits) if self.decoder else logits
+
+
+def states_at(hidden_states, positions):
+    """Hidden states of some tokens: (batch, some, width) of (batch, length, width).
+
+    Args:
+        hidden_states: of all tokens.
+        positions: (batch, some) int32.
+    """
+    batch, length, width = ops.shape(hidden_states)
+    flat = ops.reshape(hidden_states, (-1, width))
+    firsts = length * ops.arange(batch, dtype=positions.dtype)
+    return ops.take(flat, firsts[:, None] + positions, axis=0)
+
+
+class PretrainingHead(keras.layers.Layer):
+    """Logits of hidden tokens, and of whether a second text belongs to the first.
+
+    Input: as of `VocabularyHead`. Output: a dict of `masked` (batch, length or some,
+    vocabulary) and `pair` (batch, 2): as it was, or not.
+
+    Args:
+        tokens: a `VocabularyHead`.
+        pair: a `FirstTokenHead` of two logits.
+        pairs: how a pair is made that does not belong: a key of `PAIRINGS` in
+            `data/text_pairs.py`.
+    """
+
+    readers = None
+
+    def __init__(self, tokens, pair, pairs, **kwargs):
+        super().__init__(**kwargs)
+        self.tokens = tokens
+        self.pair = pair
+        self.pairs = pairs
+
+    def build(self, shape):
+        """Build both heads for hidden states of `shape`."""
+        self.tokens.build(shape)
+        self.pair.build(shape)
+
+    def call(self, hidden_states, table, positions=None, training=None):
+        """Score tokens and texts."""
+        return {
+            "masked": self.tokens(hidden_states, table, positions),
+            "pair": self.pair(hidden_states, training=training),
+        }
 
 
 class VocabularyBias(keras.layers.Layer):

@@ -12,6 +12,12 @@ BLOCK = "albert.encoder.albert_layer_groups.{i}.albert_layers.0."
 
 POOLED = (("pooler", "albert.pooler"), ("logits", "classifier"))
 
+MASKED = heads.masked_lm(
+    ("predictions.dense", "predictions.LayerNorm"),
+    "predictions",
+    "predictions.decoder.weight",
+)
+
 FAMILY = replace(
     bert.FAMILY,
     model_type="albert",
@@ -45,10 +51,13 @@ FAMILY = replace(
             rows=POOLED,
             architecture="ForMultipleChoice",
         ),
-        "masked_lm": heads.masked_lm(
-            ("predictions.dense", "predictions.LayerNorm"),
-            "predictions",
-            "predictions.decoder.weight",
+        "masked_lm": MASKED,
+        "pretraining": heads.pretraining(
+            MASKED,
+            "albert.pooler",
+            "sop_classifier.classifier",
+            "order",
+            dropout="head_dropout",
         ),
         **heads.token_heads(),
     },

@@ -166,6 +166,12 @@ ONLY = {
 
 POOLED = (("pooler", "bert.pooler.dense"), ("logits", "classifier"))
 
+MASKED = heads.masked_lm(
+    ("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm"),
+    "cls.predictions",
+    "cls.predictions.decoder.weight",
+)
+
 FAMILY = Family(
     model_type="bert",
     architecture="Bert",
@@ -186,10 +192,9 @@ FAMILY = Family(
             rows=POOLED,
             architecture="ForMultipleChoice",
         ),
-        "masked_lm": heads.masked_lm(
-            ("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm"),
-            "cls.predictions",
-            "cls.predictions.decoder.weight",
+        "masked_lm": MASKED,
+        "pretraining": heads.pretraining(
+            MASKED, "bert.pooler.dense", "cls.seq_relationship", "next"
         ),
         **heads.token_heads(),
     },

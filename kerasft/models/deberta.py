@@ -214,11 +214,7 @@ FAMILY = replace(
             rows=POOLED,
             architecture="ForMultipleChoice",
         ),
-        "masked_lm": heads.masked_lm(
-            ("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm"),
-            "cls.predictions",
-            "cls.predictions.decoder.weight",
-        ),
+        "masked_lm": bert.MASKED,
         **heads.token_heads("hidden_dropout"),
     },
     defaults={

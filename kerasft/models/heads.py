@@ -7,7 +7,12 @@ a `CRF`, too.
 from kerasft.layers.initializer import normal
 from kerasft.layers.norm import norm_maker
 from kerasft.layers.pooling import FirstTokenHead
-from kerasft.layers.token_head import TokenHead, TokenTransform, VocabularyHead
+from kerasft.layers.token_head import (
+    PretrainingHead,
+    TokenHead,
+    TokenTransform,
+    VocabularyHead,
+)
 from kerasft.models.family import Head
 
 
@@ -60,17 +65,20 @@ def vocabulary_head(activation=None):
     """
 
     def build(config, vocab_size):
-        transform = TokenTransform(
-            config.embedding_size,
-            activation or config.hidden_act,
-            norm_maker(config.layer_norm_eps),
-            normal(config.initializer_range),
-            name="transform",
-        )
-        head = VocabularyHead(vocab_size, transform, name="head")
-        return _built(head, config)
+        return _built(_vocabulary_head(config, vocab_size, activation), config)
 
     return build
+
+
+def _vocabulary_head(config, vocab_size, activation=None, name="head"):
+    transform = TokenTransform(
+        config.embedding_size,
+        activation or config.hidden_act,
+        norm_maker(config.layer_norm_eps),
+        normal(config.initializer_range),
+        name="transform",
+    )
+    return VocabularyHead(vocab_size, transform, name=name)
 
 
 def one_logit(build):
@@ -121,6 +129,33 @@ def masked_lm(transform, decoder, tied, activation=None):
         ),
         architecture="ForMaskedLM",
         tied=tied,
+    )
+
+
+def pretraining(tokens, pooler, classifier, pairs, dropout=None):
+    """The head of pretraining: hidden tokens, and whether two texts belong together.
+
+    Args:
+        tokens: the family's `masked_lm`.
+        pooler, classifier: their names of the layers about the texts.
+        pairs: as of `PretrainingHead`.
+        dropout: config field of the share dropped before that classifier; None: none.
+    """
+
+    def build(config, vocab_size):
+        share = getattr(config, dropout) if dropout else 0.0
+        initializer = normal(config.initializer_range)
+        pair = FirstTokenHead(2, "tanh", share, initializer=initializer, name="pair")
+        masked = _vocabulary_head(config, vocab_size, name="tokens")
+        return _built(PretrainingHead(masked, pair, pairs, name="head"), config)
+
+    rows = tuple((f"tokens/{ours}", theirs) for ours, theirs in tokens.rows)
+    return Head(
+        build=build,
+        rows=(*rows, ("pair/pooler", pooler), ("pair/logits", classifier)),
+        architecture="ForPreTraining",
+        pretrained=tuple(ours for ours, _ in rows),  # Of a masked language model.
+        tied=tokens.tied,
     )
 
 

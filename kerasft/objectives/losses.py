@@ -36,6 +36,43 @@ class ItemLoss(keras.losses.Loss):
         return super().__call__(y_true, y_pred, sample_weight=weights)
 
 
+class LossSum(ItemLoss):
+    """Several losses added up, each averaged over the items that it scores.
+
+    `call` and `item_weights` take dicts, and give a dict with the values of each part.
+
+    Args:
+        parts: name -> `ItemLoss` of the labels and outputs of that name.
+        factors: name -> what a part is multiplied by, where that is not 1.
+    """
+
+    def __init__(self, parts, factors=None, name="loss_sum"):
+        super().__init__(name)
+        self.parts = dict(parts)
+        self.factors = factors or {}
+
+    def call(self, y_true, y_pred):
+        """Name -> loss of each item."""
+        return {
+            name: loss.call(y_true[name], y_pred[name]) * self.factors.get(name, 1.0)
+            for name, loss in self.parts.items()
+        }
+
+    def item_weights(self, y_true):
+        """Name -> weight of each item."""
+        return {
+            name: loss.item_weights(y_true[name]) for name, loss in self.parts.items()
+        }
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        """The sum of the parts' means."""
+        return sum(
+            self.factors.get(name, 1.0)
+            * loss(y_true[name], y_pred[name], sample_weight)
+            for name, loss in self.parts.items()
+        )
+
+
 class CrossEntropy(ItemLoss):
     """One class of many, given by number.
 

@@ -46,6 +46,29 @@ class Perplexity(keras.metrics.Mean):
         return ops.exp(super().result())
 
 
+class MeanSum(keras.metrics.Metric):
+    """The sum of several means, each over weights of its own.
+
+    Args:
+        names: of the parts.
+    """
+
+    def __init__(self, names, name="loss"):
+        super().__init__(name=name)
+        self.names = tuple(names)
+        self.sums = self.add_weight((len(self.names),), "zeros", name="sums")
+        self.seen = self.add_weight((len(self.names),), "zeros", name="seen")
+
+    def update_state(self, sums, weights):
+        """Name -> sum of values times weights, and sum of weights."""
+        self.sums.assign_add(ops.stack([sums[name] for name in self.names]))
+        self.seen.assign_add(ops.stack([weights[name] for name in self.names]))
+
+    def result(self):
+        """Sum of the means."""
+        return ops.sum(ops.divide_no_nan(self.sums + 0.0, self.seen + 0.0))
+
+
 class _CountsF1(keras.metrics.Metric):
     """F1 from counts of true positives, predicted and actual items for each class."""
 

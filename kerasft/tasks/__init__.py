@@ -3,6 +3,7 @@
 from kerasft._registry import Registry
 from kerasft.tasks.masked_lm import MaskedLM
 from kerasft.tasks.multiple_choice import MultipleChoice
+from kerasft.tasks.pretraining import Pretraining
 from kerasft.tasks.question_answerer import QuestionAnswerer
 from kerasft.tasks.text_classifier import TextClassifier
 from kerasft.tasks.text_embedder import TextEmbedder
@@ -12,6 +13,7 @@ __all__ = [
     "TASKS",
     "MaskedLM",
     "MultipleChoice",
+    "Pretraining",
     "QuestionAnswerer",
     "TextClassifier",
     "TextEmbedder",
@@ -26,4 +28,5 @@ TASKS = Registry(
     masked_lm=MaskedLM,
     text_embedder=TextEmbedder,
     multiple_choice=MultipleChoice,
+    pretraining=Pretraining,
 )

@@ -130,7 +130,8 @@ class Feeding(abc.ABC):
             make: what makes the batches, as of `Batches`.
 
         Yields:
-            Numbers of examples (batch,), and their outputs, float32 (batch, ...).
+            Numbers of examples (batch,), and their outputs, float32 (batch, ...), or a
+            dict of such.
         """
         from kerasft.data.pipeline import Batches
 
@@ -144,7 +145,8 @@ class Feeding(abc.ABC):
         batches = Batches(examples, plan, pad_id=self.tokenizer.pad_id, make=make)
         for step, inputs in enumerate(batches.dataset()):
             chosen, _ = plan.batch(order, step)
-            yield chosen, np.asarray(self.predict_on_batch(inputs), "float32")
+            outputs = self.predict_on_batch(inputs)
+            yield chosen, keras.tree.map_structure(_float32, outputs)
 
     def predict_rows(self, rows, batch_size=32):
         """Logits of rows, in their order; batches are grouped by length inside.
@@ -187,6 +189,10 @@ class Feeding(abc.ABC):
             first, second = zip(*texts, strict=True)
             rows = from_lists(list(first), text_pairs=list(second))
         return self.described(self.predict_rows(rows, batch_size))
+
+
+def _float32(output):
+    return np.asarray(output, "float32")
 
 
 def _usual_shapes():

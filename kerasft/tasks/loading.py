@@ -56,6 +56,11 @@ def raise_unless_head(family, head_name, folder):
         )
 
 
+def vocabulary_of(folder):
+    """How many ids the folder's tokenizer has."""
+    return Tokenizer.from_pretrained(folder, max_length=1).vocab_size
+
+
 def tokenizer_for(folder, config, max_length):
     """The folder's tokenizer, no longer than the model's positions reach."""
     positions = config.max_position_embeddings

@@ -6,94 +6,41 @@ where a token is hidden, and nowhere else, if `masked_positions` says where that
 Source: Devlin et al. 2018 (arXiv:1810.04805), section 3.1.
 """
 
-from dataclasses import replace
-
 import numpy as np
-from keras import ops
 
 from kerasft._errors import DataError, SettingsError
 from kerasft.data.documents import documents_of, passages_of
 from kerasft.data.filling import Gaps
-from kerasft.data.masking import MaskedPassages, Masking
+from kerasft.data.masking import MaskedPassages
 from kerasft.objectives import losses, metrics
 from kerasft.tasks.feeding import Fed
-from kerasft.tasks.loading import HeadPlan
-from kerasft.tasks.task import Task
+from kerasft.tasks.masked_task import MaskedTask
 
 
-class MaskedLM(Task):
+class MaskedLM(MaskedTask):
     """Logits (batch, length, vocabulary) of tokens.
 
     With `masked_positions` (batch, masked) among the inputs, only of the tokens there:
     (batch, masked, vocabulary).
 
     Args:
-        backbone: hidden states of token ids; its token embedding is the decoder's
-            matrix.
-        head: logits of hidden states.
-        tokenizer: the checkpoint's.
-        masking: keyword arguments of `Masking`.
-        pack: whether texts follow one another in an example.
+        backbone, head, tokenizer, **options: as of `MaskedTask`.
+        pack: whether texts follow one another in an example, a separator between, so
+            that all are full; else each text is cut into examples of its own, alike in
+            length.
     """
 
     head_name = "masked_lm"
 
-    def __init__(self, backbone, head, tokenizer, masking=None, pack=False, **kwargs):
-        super().__init__(backbone, head, tokenizer, **kwargs)
-        self.masking = Masking(tokenizer, **masking or {})
+    def __init__(self, backbone, head, tokenizer, *, pack: bool = False, **options):
+        super().__init__(backbone, head, tokenizer, **options)
         self.pack = pack
-
-    @classmethod
-    def from_pretrained(  # noqa: PLR0913 - each named by the user
-        cls,
-        checkpoint,
-        *,
-        mask_share: float = 0.15,
-        mask_random_keep: tuple[float, float, float] = (0.8, 0.1, 0.1),
-        whole_words: bool = False,
-        pack: bool = False,
-        max_length: int | None = None,
-        precision: str = "float32",
-        revision: str | None = None,
-    ):
-        """Load a checkpoint; its masked-language head is loaded if there is one.
-
-        Args:
-            checkpoint: a local folder or a name on the Hugging Face hub.
-            mask_share: share of the tokens that are hidden; at least one an example.
-            mask_random_keep: shares of these that become the mask, any token, or stay.
-            whole_words: hide all tokens of a word together.
-            pack: texts follow one another in an example, so that all are full; else
-                each text is cut into examples of its own, alike in length.
-            max_length: the most tokens of an example; None: as many as the model takes.
-            precision: "float32", "mixed_bfloat16" or "mixed_float16".
-            revision: branch, tag or commit on the hub.
-
-        Raises:
-            CheckpointError: no such checkpoint, or it does not fit; its decoder is
-                another matrix than its embedding; its tokenizer has no mask.
-            SettingsError: an unknown precision, or shares that cannot be.
-        """
-        masking = {
-            "share": mask_share,
-            "mask_random_keep": mask_random_keep,
-            "whole_words": whole_words,
-        }
-
-        def plan_head(config, tensors):
-            config = replace(config, labels=(), problem_type=None)
-            arguments = {"masking": masking, "pack": pack}
-            return HeadPlan(config, config.vocab_size, arguments)
-
-        return cls._load(checkpoint, revision, max_length, precision, plan_head)
 
     def call(self, inputs, training=None):
         """Compute the logits."""
         hidden = self.backbone(inputs, training=training)
         positions = inputs.get("masked_positions")
-        if positions is not None:
-            hidden = states_at(hidden, positions)
-        return self.head(hidden, self.backbone.token_table)
+        return self.head(hidden, self.backbone.token_table, positions=positions)
 
     def default_loss(self):
         """Cross-entropy of each hidden token."""
@@ -112,9 +59,6 @@ class MaskedLM(Task):
         )
         make = MaskedPassages(passages, self.masking)
         return Fed(passages, None, rows=passages.rows, make=make)
-
-    def label_array(self, rows):
-        """None: the labels are the tokens that are hidden."""
 
     def predict_rows(self, rows, batch_size=32):
         """Logits at the masks in each row's text.
@@ -190,25 +134,6 @@ class MaskedLM(Task):
 
     def _named(self, number, score):
         return {"token": self.tokenizer.text_of(number), "score": score}
-
-    def saved_config(self):
-        """The backbone's config; its tables are tied, whatever it said of that."""
-        config = self.backbone.config
-        extra = {k: v for k, v in config.extra.items() if k != "tie_word_embeddings"}
-        return replace(config, extra=extra)
-
-
-def states_at(hidden_states, positions):
-    """Hidden states of some tokens: (batch, some, width) of (batch, length, width).
-
-    Args:
-        hidden_states: of all tokens.
-        positions: (batch, some) int32.
-    """
-    batch, length = ops.shape(hidden_states)[0], ops.shape(hidden_states)[1]
-    flat = ops.reshape(hidden_states, (-1, hidden_states.shape[-1]))
-    rows = ops.arange(batch, dtype=positions.dtype)[:, None]
-    return ops.take(flat, rows * ops.cast(length, rows.dtype) + positions, axis=0)
 
 
 def best_tokens(logits, top):

@@ -13,7 +13,8 @@ import keras
 import tensorflow as tf
 
 from kerasft._errors import SettingsError
-from kerasft.objectives.losses import expand_to
+from kerasft.objectives.losses import LossSum, expand_to
+from kerasft.objectives.metrics import MeanSum
 
 
 class TrainStep:
@@ -24,10 +25,13 @@ class TrainStep:
     """
 
     def train_step(self, data):
-        """One optimizer step on one batch (x, labels[, sample_weight])."""
+        """One optimizer step on one batch (x, labels[, sample_weight]).
+
+        Labels, logits, weights and sums are tensors, or of a `LossSum` dicts of them.
+        """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         weights = self._weights(y, sample_weight)
-        total = tf.reduce_sum(weights)
+        total = _each(tf.reduce_sum, weights)
         context = tf.distribute.get_replica_context()
         several = context.num_replicas_in_sync > 1
         divisor = context.all_reduce("SUM", total) if several else total
@@ -36,6 +40,14 @@ class TrainStep:
             gradients = self._sum_over_replicas(context, gradients)
         self.optimizer.apply(gradients, self.trainable_variables)
         return self._measure(x, y, logits, sample_weight, loss_sum, total)
+
+    def compile(self, **options):
+        """As Keras', with a tracker for each part of the loss."""
+        super().compile(**options)
+        if isinstance(self.item_loss, LossSum):
+            tracker = MeanSum(self.item_loss.parts)
+            # So that Keras does not list it among the other metrics, too.
+            object.__setattr__(self, "_loss_tracker", tracker)
 
     def make_train_function(self, force=False):
         """As Keras', with the optimizer's variables made before the step is traced.
@@ -53,38 +65,43 @@ class TrainStep:
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         weights = self._weights(y, sample_weight)
         logits = self(x, training=False)
-        loss_sum = tf.reduce_sum(self._values(y, logits) * weights)
-        total = tf.reduce_sum(weights)
+        loss_sum = self._loss_sum(self.item_loss.call(y, logits), weights)
+        total = _each(tf.reduce_sum, weights)
         return self._measure(x, y, logits, sample_weight, loss_sum, total)
 
     def _trained_on(self, x, y):
         """Loss of each item, and the logits; some losses look at two passes."""
         if getattr(self.item_loss, "passes", 1) == 1:
             logits = self(x, training=True)
-            return self._values(y, logits), logits
+            return self.item_loss.call(y, logits), logits
         both = self(
             tf.nest.map_structure(lambda t: tf.concat([t, t], 0), x), training=True
         )
         first, second = tf.split(both, 2)
-        return tf.cast(self.item_loss.of_two(y, first, second), tf.float32), first
+        return self.item_loss.of_two(y, first, second), first
 
-    def _values(self, y, logits):
-        return tf.cast(self.item_loss.call(y, logits), tf.float32)
+    def _loss_sum(self, values, weights):
+        """Sum of loss times weight."""
+
+        def weighed(values, weights):
+            return tf.reduce_sum(tf.cast(values, tf.float32) * weights)
+
+        return _each(weighed, values, weights)
 
     def _weights(self, y, sample_weight):
         """Weight of each item."""
         weights = self.item_loss.item_weights(y)
         if sample_weight is None:
             return weights
-        return weights * expand_to(sample_weight, weights)
+        return _each(lambda items: items * expand_to(sample_weight, items), weights)
 
     def _all_parts(self, x, y, weights, divisor):
         """Loss sum, logits and gradients of the replica's batch."""
         parts = self.micro_batches
         if parts == 1:
             return self._one_part(x, y, weights, divisor)
-        rows = -(-tf.shape(y)[0] // parts)
-        loss_sum, logits, gradients = 0.0, [], None
+        rows = -(-tf.shape(tf.nest.flatten(y)[0])[0] // parts)
+        loss_sums, logits, gradients = [], [], None
         for i in range(parts):
             # In turn, so that only one part's activations are alive at a time.
             done = [g for g in gradients or () if g is not None]
@@ -96,15 +113,16 @@ class TrainStep:
             part = self._one_part(x_i, y_i, weights_i, divisor)
             dense = [None if g is None else tf.convert_to_tensor(g) for g in part[2]]
             gradients = dense if gradients is None else _added(gradients, dense)
-            loss_sum += part[0]
+            loss_sums.append(part[0])
             logits.append(part[1])
-        return loss_sum, tf.concat(logits, 0), gradients
+        loss_sum = _each(lambda *sums: tf.add_n(sums), *loss_sums)
+        return loss_sum, _each(lambda *t: tf.concat(t, 0), *logits), gradients
 
     def _one_part(self, x, y, weights, divisor):
         with tf.GradientTape() as tape:
             values, logits = self._trained_on(x, y)
-            loss_sum = tf.reduce_sum(values * weights)
-            loss = tf.math.divide_no_nan(loss_sum, divisor)
+            loss_sum = self._loss_sum(values, weights)
+            loss = _mean(loss_sum, divisor)
             if self.losses:  # Regularisers: once a step, not once a part or replica.
                 times = (
                     self.micro_batches * self.distribute_strategy.num_replicas_in_sync
@@ -143,9 +161,23 @@ class TrainStep:
         super()._maybe_symbolic_build(iterator, data_batch)
 
     def _measure(self, x, y, logits, sample_weight, loss_sum, total):
-        mean = tf.math.divide_no_nan(loss_sum, total)
-        self._loss_tracker.update_state(mean, sample_weight=total)
+        if isinstance(total, dict):
+            self._loss_tracker.update_state(loss_sum, total)
+        else:
+            mean = _mean(loss_sum, total)
+            self._loss_tracker.update_state(mean, sample_weight=total)
         return self.compute_metrics(x, y, logits, sample_weight=sample_weight)
+
+
+def _each(function, *structures):
+    """A function of tensors, of each in a structure."""
+    return tf.nest.map_structure(function, *structures)
+
+
+def _mean(sums, weights):
+    """The sum of sums divided by their weights."""
+    pairs = zip(tf.nest.flatten(sums), tf.nest.flatten(weights), strict=True)
+    return tf.add_n([tf.math.divide_no_nan(*pair) for pair in pairs])
 
 
 def merged(gradient):

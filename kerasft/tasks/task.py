@@ -14,7 +14,7 @@ from kerasft.checkpoints.folders import atomic_folder
 from kerasft.checkpoints.locate import locate
 from kerasft.checkpoints.tensors import TensorReader
 from kerasft.models import pretrained
-from kerasft.objectives.losses import ItemLoss, RowLoss
+from kerasft.objectives.losses import ItemLoss, LossSum, RowLoss
 from kerasft.objectives.optimizer import adamw
 from kerasft.tasks.feeding import Feeding
 from kerasft.tasks.loading import precision_policy, raise_unless_head, tokenizer_for
@@ -156,6 +156,14 @@ class Task(TrainStep, Feeding, keras.Model):
             weighted_metrics=self.default_metrics() if metrics is None else metrics,
             **options,
         )
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        """As Keras does; a `LossSum` takes labels and logits by name itself."""
+        if isinstance(self.item_loss, LossSum):
+            return self.item_loss(y, y_pred, sample_weight)
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
 
     def fit(self, x=None, y=None, **options):
         """Train as `keras.Model.fit` does, on batches of `dataset` or any tf.data."""

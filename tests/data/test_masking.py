@@ -10,7 +10,7 @@ from tiny_tokenizers import save_tokenizer
 import kerasft as kft
 from kerasft._errors import CheckpointError, DataError, SettingsError
 from kerasft.data import documents as documents_file
-from kerasft.data.documents import INNER, OPENS, documents_of, framed, passages_of
+from kerasft.data.documents import INNER, OPENS, documents_of, passages_of
 from kerasft.data.masking import IGNORED, MaskedPassages, Masking
 from kerasft.data.tokenizer import Tokenizer
 
@@ -132,7 +132,7 @@ def test_packed_passages_are_full_and_hold_each_token_once(tokenizer, documents,
 def test_a_passage_is_framed_as_the_reference_frames_a_text(tokenizer, documents):
     passages = passages_of(documents, tokenizer, pack=False)
     spans = np.array([[[passages.starts[0], passages.stops[0]]]])
-    inputs, marks = framed(documents, spans, passages.frame, 9, 0)
+    inputs, marks = passages.laid_out(spans, 9, 0)
     expected = tokenizer.encode([TEXTS[0]]).ids.tolist()
     assert inputs["input_ids"][0].tolist() == expected + [0] * (9 - len(expected))
     assert inputs["attention_mask"][0].sum() == len(expected) == passages.lengths[0]

@@ -17,6 +17,7 @@ from tiny_encoders import (
 from transformers import (
     AutoModelForMaskedLM,
     AutoModelForMultipleChoice,
+    AutoModelForPreTraining,
     AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
@@ -32,7 +33,9 @@ AUTO = {
     "question_answerer": AutoModelForQuestionAnswering,
     "multiple_choice": AutoModelForMultipleChoice,
     "masked_lm": AutoModelForMaskedLM,
+    "pretraining": AutoModelForPreTraining,
 }
+OVER_VOCABULARY = ("masked_lm", "pretraining")
 SIZES = {"text_classifier": 3, "token_classifier": 3, "question_answerer": 2}
 CASES = [(family, head) for family in FAMILIES for head in FAMILIES[family].heads]
 
@@ -43,7 +46,9 @@ def case(request):
 
 
 def size_of(head_name, config):
-    return config.vocab_size if head_name == "masked_lm" else SIZES.get(head_name, 1)
+    if head_name in OVER_VOCABULARY:
+        return config.vocab_size
+    return SIZES.get(head_name, 1)
 
 
 def torch_logits(model, head_name, batch):
@@ -55,17 +60,28 @@ def torch_logits(model, head_name, batch):
     if head_name == "question_answerer":
         both = outputs.start_logits.numpy(), outputs.end_logits.numpy()
         return np.stack(both, axis=-1)
+    if head_name == "pretraining":
+        pair = getattr(outputs, "seq_relationship_logits", None)
+        pair = outputs.sop_logits if pair is None else pair
+        return outputs.prediction_logits.numpy(), pair.numpy()
     return outputs.logits.numpy()
 
 
 def our_logits(backbone, head, head_name, batch):
     hidden = backbone(batch, readers=head.readers)
     if head_name == "masked_lm":
-        return np.asarray(head(hidden, backbone.embedding.token_embedding.embeddings))
+        return np.asarray(head(hidden, backbone.token_table))
+    if head_name == "pretraining":
+        found = head(hidden, backbone.token_table)
+        return np.asarray(found["masked"]), np.asarray(found["pair"])
     return np.asarray(head(hidden, attention_mask=batch["attention_mask"]))
 
 
 def assert_same_logits(ours, theirs, batch):
+    if isinstance(ours, tuple):
+        for pair in zip(ours, theirs, strict=True):
+            assert_same_logits(*pair, batch)
+        return
     if ours.ndim == 3:  # Of every token: what stands on padding does not matter.
         real = batch["attention_mask"] == 1
         ours, theirs = ours[real], theirs[real]
@@ -113,10 +129,8 @@ def test_a_head_without_one_of_its_weights_is_refused(case, tmp_path):
     folder = save_torch(model, tmp_path)
     family, config = pretrained.read_config(folder)
     last = dict(family.heads[head_name].rows)
-    last = last.get("logits") or last["decoder"]
-    # Without its bias the last layer is not whole; a lone bias can be missing alone.
-    if head_name == "masked_lm":
-        last = dict(family.heads[head_name].rows)["transform/norm"]
+    # Without its bias a layer is not whole; a lone bias can be missing alone.
+    last = last.get("logits") or last.get("pair/logits") or last["transform/norm"]
     rewrite(folder, lambda key: None if key == f"{last}.bias" else key)
     if f"{last}.bias" not in model.state_dict():
         pytest.skip("has no such weight")

@@ -14,6 +14,7 @@ from tiny_tasks import (
     LABELS,
     TAGS,
     tiny_choices,
+    tiny_documents,
     tiny_masked,
     tiny_pairs,
     tiny_questions,
@@ -36,6 +37,7 @@ ROWS = {
     "masked_lm": tiny_masked,
     "text_embedder": tiny_pairs,
     "multiple_choice": tiny_choices,
+    "pretraining": tiny_documents,
 }
 ARGUMENTS = {
     "text_classifier": {"labels": LABELS},
@@ -44,6 +46,7 @@ ARGUMENTS = {
     "masked_lm": {},
     "text_embedder": {"pooling": "mean"},
     "multiple_choice": {},
+    "pretraining": {},
 }
 QUESTIONS = {
     "text_classifier": lambda rows: rows.texts(),
@@ -52,6 +55,7 @@ QUESTIONS = {
     "masked_lm": lambda rows: rows.texts(),
     "text_embedder": lambda rows: rows.texts(),
     "multiple_choice": lambda rows: [rows[i] for i in range(len(rows))],
+    "pretraining": lambda rows: list(zip(rows.texts(), rows.texts(), strict=True)),
 }
 
 

@@ -131,7 +131,8 @@ def test_two_devices_take_part(one_and_two):
 # AdamW is compiled on one device and made of TensorFlow's kernels on two: its last bit
 # differs, and a weight near 1 that moves by 1e-3 shows that as 6e-5.
 @pytest.mark.parametrize(
-    "case, limit", [("sgd", 2e-6), ("clipped", 1e-5), ("micro_batches", 1e-5)]
+    "case, limit",
+    [("sgd", 2e-6), ("clipped", 1e-5), ("micro_batches", 1e-5), ("loss_sum", 1e-5)],
 )
 def test_two_devices_train_as_one_does(case, limit, one_and_two):
     one, two = one_and_two
@@ -144,7 +145,7 @@ def test_two_devices_train_as_one_does(case, limit, one_and_two):
     )
 
 
-@pytest.mark.parametrize("case", ["clipped", "micro_batches"])
+@pytest.mark.parametrize("case", ["clipped", "micro_batches", "loss_sum"])
 def test_two_devices_see_the_gradient_norm_of_one(case, one_and_two):
     one, two = one_and_two
     np.testing.assert_allclose(two[f"{case}/norm"], one[f"{case}/norm"], rtol=1e-5)

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny_tasks import LABELS, tiny_rows
+from tiny_tasks import LABELS, tiny_documents, tiny_rows
 
 import kerasft as kft
 from kerasft.training.callbacks import StopOnNaN
@@ -27,6 +27,10 @@ CASES = {
         "optimizer": kft.AdamW(1e-2, **CLIPPED),
         "micro_batches": 2,
         "class_weight": dict(zip(LABELS, (0.2, 1.0, 5.0), strict=True)),
+    },
+    "loss_sum": lambda: {
+        "optimizer": kft.AdamW(1e-2, **CLIPPED),
+        "micro_batches": 2,
     },
 }
 
@@ -43,10 +47,14 @@ def flat(variables):
 
 def train(folder, case):
     keras.utils.set_random_seed(0)
-    task = kft.TextClassifier.from_pretrained(folder, labels=LABELS)
+    if case == "loss_sum":
+        task, rows = kft.Pretraining.from_pretrained(folder), tiny_documents(ROWS)
+    else:
+        task = kft.TextClassifier.from_pretrained(folder, labels=LABELS)
+        rows = tiny_rows(ROWS)
     task.compile(**CASES[case]())
     start = flat(task.trainable_weights)
-    batches = task.dataset(tiny_rows(ROWS), 16, training=True, seed=1, max_shapes=1)
+    batches = task.dataset(rows, 16, training=True, seed=1, max_shapes=1)
     valid = task.dataset(tiny_rows(21), max_shapes=1) if case == "sgd" else None
     history = task.fit(batches, validation_data=valid, verbose=0).history
     return task, flat(task.trainable_weights) - start, history
