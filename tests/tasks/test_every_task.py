@@ -24,16 +24,19 @@ ROWS = {
     "text_classifier": tiny_rows,
     "token_classifier": tiny_tagged,
     "text_embedder": tiny_pairs,
+    "few_shot_classifier": tiny_rows,
 }
 ARGUMENTS = {
     "text_classifier": {"labels": LABELS},
     "token_classifier": {"labels": TAGS, "scheme": "IOB2", "crf": True},
     "text_embedder": {"pooling": "mean"},
+    "few_shot_classifier": {"labels": LABELS},
 }
 QUESTIONS = {
     "text_classifier": lambda rows: rows.texts(),
     "token_classifier": lambda rows: rows.column("words"),
     "text_embedder": lambda rows: rows.texts(),
+    "few_shot_classifier": lambda rows: rows.texts(),
 }
 
 
