@@ -71,8 +71,9 @@ def _raise_if_outside(folder, path):
         raise CheckpointError(f"{path}: a link that leads nowhere.") from error
     root = folder.resolve()
     allowed = [root]
-    if root.parent.name == "snapshots":
-        allowed.append(root.parent.parent / "blobs")
+    for snapshot in (root, root.parent):  # Or a sub-folder of one.
+        if snapshot.parent.name == "snapshots":
+            allowed.append(snapshot.parent.parent / "blobs")
     if not any(target.is_relative_to(place) for place in allowed):
         raise CheckpointError(
             f"{path}: a link to {target}, outside the checkpoint's folder. "

@@ -15,17 +15,17 @@ from kerasft.checkpoints.folders import member
 from kerasft.checkpoints.json_files import write_json
 from kerasft.checkpoints.tensors import write_tensors
 
-LAYOUT_FILES = (
+CLASSIFIER = "classifier"  # Stem of a file of ours: a head on the texts' vectors.
+LISTS = (
     "modules.json",
     "sentence_bert_config.json",
     "config_sentence_transformers.json",
-    "1_Pooling",
-    "2_Dense",
-    "2_Normalize",
-    "3_Normalize",
+    f"{CLASSIFIER}.safetensors",
 )
+FOLDERS = ("1_Pooling", "2_Dense", "2_Normalize", "3_Normalize")
+LAYOUT_FILES = (*LISTS, *FOLDERS)  # All that a save of ours may hold.
 DOWNLOADED = (
-    *LAYOUT_FILES[:3],
+    *LISTS,
     "0_*/*.json",
     "0_*/*.txt",
     "0_*/model*.safetensors",

@@ -60,7 +60,8 @@ def read_layout(folder) -> SentenceLayout:
     if "Dense" in place:
         about |= _dense(member(folder, place["Dense"]))
     if "Normalize" in place:
-        _raise_unless_text_level(member(folder, place["Normalize"]) / "config.json")
+        normalize = member(folder, place["Normalize"])
+        _raise_unless_text_level(member(normalize, "config.json"))
     return SentenceLayout(
         normalise="Normalize" in place,
         max_length=_max_length(root),

@@ -1,6 +1,7 @@
 """Tasks: a backbone with a head, its loss and metrics; all of them in `TASKS`."""
 
 from kerasft._registry import Registry
+from kerasft.tasks.few_shot import FewShotClassifier
 from kerasft.tasks.masked_lm import MaskedLM
 from kerasft.tasks.multiple_choice import MultipleChoice
 from kerasft.tasks.pretraining import Pretraining
@@ -11,6 +12,7 @@ from kerasft.tasks.token_classifier import TokenClassifier
 
 __all__ = [
     "TASKS",
+    "FewShotClassifier",
     "MaskedLM",
     "MultipleChoice",
     "Pretraining",
@@ -29,4 +31,5 @@ TASKS = Registry(
     text_embedder=TextEmbedder,
     multiple_choice=MultipleChoice,
     pretraining=Pretraining,
+    few_shot_classifier=FewShotClassifier,
 )

@@ -1,83 +1,128 @@
-"""Load what embeds texts from a folder: backbone, pooling, tokenizer."""
+"""What embeds texts, from a folder and into one: backbone, pooling, tokenizer."""
+
+from dataclasses import dataclass
+from pathlib import Path
 
 from kerasft._errors import CheckpointError
-from kerasft.checkpoints.folders import member
-from kerasft.checkpoints.sentence_layout import SentenceLayout
+from kerasft.checkpoints.folders import CHECKPOINT_FILES, member
+from kerasft.checkpoints.locate import locate
+from kerasft.checkpoints.sentence_layout import (
+    DOWNLOADED,
+    LAYOUT_FILES,
+    SentenceLayout,
+    write_layout,
+)
 from kerasft.checkpoints.sentence_modules import read_layout
 from kerasft.checkpoints.tensors import TensorReader
+from kerasft.data.tokenizer import Tokenizer
 from kerasft.layers.text_pooling import Pooling, Projection
 from kerasft.models import pretrained
-from kerasft.tasks.loading import precision_policy, tokenizer_for
+from kerasft.models.config import EncoderConfig
+from kerasft.models.family import Family
+from kerasft.tasks.loading import tokenizer_for
+
+OWN_FILES = (*CHECKPOINT_FILES, *LAYOUT_FILES)
 
 
-def load_embedder(task_class, folder, pooling, normalise, max_length, precision):
-    """A `TextEmbedder` of a local folder; see its `from_pretrained`."""
-    layout = read_layout(folder)
-    root = member(folder, layout.backbone) if layout.backbone else folder
-    family, config = pretrained.read_config(root)
-    reader = TensorReader(root)
-    tokenizer = tokenizer_for(root, config, None)
-    if max_length is None and layout.max_length is not None:
-        max_length = min(layout.max_length, tokenizer.max_length)
-    with precision_policy(precision):
-        backbone = pretrained.empty_backbone(family, config, reader)
-        head = pooling_of(layout, config, folder, pooling, normalise)
-        tokenizer = tokenizer.shortened(max_length)
-        # Here, because Keras scales the loss by the task's own precision.
-        task = task_class(backbone, head, tokenizer, layout.prompts)
-    pretrained.load_weights(reader, backbone)
-    assign_dense(head, layout)
-    return task
+@dataclass(frozen=True)
+class EmbedderParts:
+    """A folder that holds a backbone and, maybe, how its states are pooled.
 
-
-def pooling_of(layout, config, folder, pooling=None, normalise=None):
-    """The built `Pooling` of a layout; what is given goes before what it tells.
-
-    Raises:
-        CheckpointError: its dense layer is for vectors of another width.
+    Args:
+        folder: on this machine.
+        layout: what follows the backbone.
+        family: of the backbone.
+        config: of the backbone.
+        reader: the backbone's tensors.
+        tokenizer: no longer than the layout, the model and the user want it.
     """
-    width, projection = config.hidden_size, None
-    if layout.kernel is not None:
-        if layout.kernel.shape[0] != width:
-            raise CheckpointError(
-                f"{folder}: the dense layer takes vectors of "
-                f"{layout.kernel.shape[0]} numbers, the model's have {width}."
-            )
-        size, bias = layout.kernel.shape[1], layout.bias is not None
-        projection = Projection(size, layout.activation, bias)
-    head = Pooling(
-        layout.pooling if pooling is None else pooling,
-        layout.normalise if normalise is None else normalise,
-        projection,
-        name="head",
-    )
-    head.build((None, None, width))
-    return head
+
+    folder: Path
+    layout: SentenceLayout
+    family: Family
+    config: EncoderConfig
+    reader: TensorReader
+    tokenizer: Tokenizer
+
+    @classmethod
+    def read(cls, checkpoint, revision, max_length):
+        """Find a folder, or a name on the hub, and read all but the weights.
+
+        Raises:
+            CheckpointError: no such checkpoint, or nothing that is known here.
+        """
+        folder = locate(checkpoint, revision, more=DOWNLOADED)
+        layout = read_layout(folder)
+        root = member(folder, layout.backbone) if layout.backbone else folder
+        family, config = pretrained.read_config(root)
+        reader = TensorReader(root)
+        tokenizer = tokenizer_for(root, config, None)
+        if max_length is None and layout.max_length is not None:
+            max_length = min(layout.max_length, tokenizer.max_length)
+        tokenizer = tokenizer.shortened(max_length)
+        return cls(folder, layout, family, config, reader, tokenizer)
+
+    def built(self, pooling=None, normalise=None, name="head"):
+        """Backbone and `Pooling`, without their weights.
+
+        Args:
+            pooling: goes before what the folder tells.
+            normalise: as well.
+            name: of the pooling.
+
+        Raises:
+            CheckpointError: its dense layer is for vectors of another width.
+        """
+        backbone = pretrained.empty_backbone(self.family, self.config, self.reader)
+        layout, width = self.layout, self.config.hidden_size
+        projection = None
+        if layout.kernel is not None:
+            if layout.kernel.shape[0] != width:
+                raise CheckpointError(
+                    f"{self.folder}: the dense layer takes vectors of "
+                    f"{layout.kernel.shape[0]} numbers, the model's have {width}."
+                )
+            size, bias = layout.kernel.shape[1], layout.bias is not None
+            projection = Projection(size, layout.activation, bias)
+        head = Pooling(
+            layout.pooling if pooling is None else pooling,
+            layout.normalise if normalise is None else normalise,
+            projection,
+            name=name,
+        )
+        head.build((None, None, width))
+        return backbone, head
+
+    def load(self, backbone, pooling):
+        """Fill what `built` gave, or what was saved here before."""
+        pretrained.load_weights(self.reader, backbone)
+        if pooling.dense:
+            pooling.dense.kernel.assign(self.layout.kernel)
+            if self.layout.bias is not None:
+                pooling.dense.bias.assign(self.layout.bias)
 
 
-def assign_dense(head, layout):
-    """Fill the dense layer after the pooling, where there is one."""
-    if head.dense:
-        head.dense.kernel.assign(layout.kernel)
-        if layout.bias is not None:
-            head.dense.bias.assign(layout.bias)
+def write_parts(folder, backbone, config, pooling, tokenizer, prompts):
+    """Write all of it into an existing folder.
 
-
-def layout_of(head, max_length, prompts) -> SentenceLayout:
-    """What `write_layout` needs, of a `Pooling`."""
-    dense, projection = head.dense, head.projection
-    return SentenceLayout(
-        head.pooling,
-        head.normalise,
+    Args:
+        folder: where to; give one of `atomic_folder`.
+        backbone: the `Backbone`.
+        config: the backbone's, with what a head adds to it.
+        pooling: the `Pooling`.
+        tokenizer: the checkpoint's.
+        prompts: name -> what a text of that kind begins with.
+    """
+    pretrained.write_model(folder, backbone, config=config)
+    dense, projection = pooling.dense, pooling.projection
+    layout = SentenceLayout(
+        pooling.pooling,
+        pooling.normalise,
         kernel=dense.kernel.numpy() if dense else None,
         bias=dense.bias.numpy() if dense and projection.bias else None,
         activation=projection.activation if projection else None,
-        max_length=max_length,
+        max_length=tokenizer.max_length,
         prompts=prompts,
     )
-
-
-def reload(backbone, head, folder):
-    """Fill backbone and pooling from a folder that was saved from them."""
-    pretrained.load_weights(TensorReader(folder), backbone)
-    assign_dense(head, read_layout(folder))
+    write_layout(folder, layout, config.hidden_size)
+    tokenizer.save(folder)

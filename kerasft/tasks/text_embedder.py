@@ -13,18 +13,16 @@ import numpy as np
 from keras import ops
 
 from kerasft._errors import SettingsError
-from kerasft.checkpoints.folders import CHECKPOINT_FILES, atomic_folder
-from kerasft.checkpoints.locate import locate
-from kerasft.checkpoints.sentence_layout import DOWNLOADED, LAYOUT_FILES, write_layout
+from kerasft.checkpoints.folders import atomic_folder
 from kerasft.data.text_columns import TextColumns, encode_columns
-from kerasft.models import pretrained
 from kerasft.objectives import embedding_metrics as metrics
 from kerasft.objectives.embedding_losses import EMBEDDING_LOSSES
 from kerasft.objectives.neighbours import cosines, nearest_rows
 from kerasft.tasks import embedder_rows
-from kerasft.tasks.embedder_files import layout_of, load_embedder, reload
+from kerasft.tasks.embedder_files import OWN_FILES, EmbedderParts, write_parts
 from kerasft.tasks.exporting import export_text_embedder
 from kerasft.tasks.feeding import Fed
+from kerasft.tasks.loading import precision_policy
 from kerasft.tasks.task import Task
 
 METRICS = {
@@ -91,8 +89,13 @@ class TextEmbedder(Task):
             SettingsError: an unknown precision.
             UnknownNameError: an unknown pooling.
         """
-        folder = locate(checkpoint, revision, more=DOWNLOADED)
-        return load_embedder(cls, folder, pooling, normalise, max_length, precision)
+        parts = EmbedderParts.read(checkpoint, revision, max_length)
+        with precision_policy(precision):
+            backbone, head = parts.built(pooling, normalise)
+            # Here, because Keras scales the loss by the task's own precision.
+            task = cls(backbone, head, parts.tokenizer, parts.layout.prompts)
+        parts.load(backbone, head)
+        return task
 
     def call(self, inputs, training=None):
         """Compute the vectors."""
@@ -253,15 +256,16 @@ class TextEmbedder(Task):
         ]
 
     def _vectors(self, given):
-        if isinstance(given, str) or (len(given) and isinstance(given[0], str)):
+        """Vectors as they are given, or of texts."""
+        if not len(given) or isinstance(given, str) or isinstance(given[0], str):
             return self.encode(given)
-        vectors = np.asarray(given, "float32").reshape(len(given), -1)
-        if len(vectors) and vectors.shape[1] != self.head.size:
+        vectors = np.asarray(given, "float32")
+        if vectors.ndim != 2 or vectors.shape[1] != self.head.size:
             raise SettingsError(
-                f"The vectors have {vectors.shape[1]} numbers each, this model's have "
-                f"{self.head.size}. Give texts, or vectors of encode()."
+                f"The vectors have shape {vectors.shape}, this model's have "
+                f"{self.head.size} numbers each. Give texts, or vectors of encode()."
             )
-        return vectors.reshape(-1, self.head.size)
+        return vectors
 
     # --- files
 
@@ -283,14 +287,16 @@ class TextEmbedder(Task):
         Raises:
             CheckpointError: the folder holds something that is no checkpoint.
         """
-        own = (*CHECKPOINT_FILES, *LAYOUT_FILES)
-        with atomic_folder(folder, own_files=own) as new:
-            config = self.saved_config()
-            pretrained.write_model(new, self.backbone, config=config)
-            layout = layout_of(self.head, self.tokenizer.max_length, self.prompts)
-            write_layout(new, layout, config.hidden_size)
-            self.tokenizer.save(new)
+        with atomic_folder(folder, own_files=OWN_FILES) as new:
+            write_parts(
+                new,
+                self.backbone,
+                self.saved_config(),
+                self.head,
+                self.tokenizer,
+                self.prompts,
+            )
 
     def load_saved(self, folder):
         """Load the weights that `save_pretrained` of this task has written."""
-        reload(self.backbone, self.head, folder)
+        EmbedderParts.read(folder, None, None).load(self.backbone, self.head)

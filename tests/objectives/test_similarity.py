@@ -14,6 +14,7 @@ LEFT, RIGHT, OTHER = RANDOM.normal(size=(3, 6, 8)).astype("float32")
 HARD = RANDOM.normal(size=(9, 8)).astype("float32")
 SCORES = RANDOM.uniform(-1, 1, 6).astype("float32")
 SAME = np.array([1, 0, 1, 1, 0, 0])
+CLASSES = np.array([0, 1, 0, 2, 1, 0])
 
 
 def torch_ranking(left, *candidates, scale=20.0):
@@ -41,6 +42,20 @@ def torch_triplet(left, right, other):
     return loss(left, right, other)
 
 
+def torch_class_ranking(vectors):
+    """Of each row the mean over its class of -log chance among all the others."""
+    logits = 20 * torch.stack(
+        [reference.cosine_similarity(one[None], vectors) for one in vectors]
+    )
+    values = []
+    for i, label in enumerate(CLASSES):
+        others = [j for j in range(len(CLASSES)) if j != i]
+        chances = torch.log_softmax(logits[i, others], 0)
+        same = [k for k, j in enumerate(others) if CLASSES[j] == label]
+        values.append(-chances[same].mean() if same else 0 * chances.sum())
+    return torch.stack(values)
+
+
 CASES = {
     "ranking": (similarity.ranking, torch_ranking, (LEFT, RIGHT)),
     "hard negatives": (similarity.ranking, torch_ranking, (LEFT, RIGHT, HARD)),
@@ -54,6 +69,11 @@ CASES = {
         lambda a, b: similarity.cosine_error(a, b, SCORES),
         torch_cosine_error,
         (LEFT, RIGHT),
+    ),
+    "classes": (
+        lambda vectors: similarity.class_ranking(vectors, CLASSES),
+        torch_class_ranking,
+        (LEFT,),
     ),
     "contrastive": (
         lambda a, b: similarity.contrastive(a, b, SAME),

@@ -38,6 +38,7 @@ ROWS = {
     "text_embedder": tiny_pairs,
     "multiple_choice": tiny_choices,
     "pretraining": tiny_documents,
+    "few_shot_classifier": tiny_rows,
 }
 ARGUMENTS = {
     "text_classifier": {"labels": LABELS},
@@ -47,6 +48,7 @@ ARGUMENTS = {
     "text_embedder": {"pooling": "mean"},
     "multiple_choice": {},
     "pretraining": {},
+    "few_shot_classifier": {"labels": LABELS},
 }
 QUESTIONS = {
     "text_classifier": lambda rows: rows.texts(),
@@ -56,6 +58,7 @@ QUESTIONS = {
     "text_embedder": lambda rows: rows.texts(),
     "multiple_choice": lambda rows: [rows[i] for i in range(len(rows))],
     "pretraining": lambda rows: list(zip(rows.texts(), rows.texts(), strict=True)),
+    "few_shot_classifier": lambda rows: rows.texts(),
 }
 
 
