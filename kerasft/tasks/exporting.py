@@ -118,6 +118,26 @@ def export_question_answerer(task, folder, rows, signature):
     return export_answerer(folder, task, face, graph, check)
 
 
+def export_tokens(task, folder, signature):
+    """See `Task.export`."""
+    from kerasft.serving.saving import save, tokens_function
+
+    kind = type(task).__name__
+    if signature != "tokens":
+        raise SettingsError(
+            f"A {kind} is served token ids alone, not strings: pass signature='tokens'."
+        )
+    try:
+        tokens = tokens_function(task, limits_of(task), lambda y: {"logits": y})
+        tokens.get_concrete_function()
+    except (TypeError, ValueError) as error:
+        raise SettingsError(
+            f"A {kind} takes no plain token ids (batch, length), so it cannot be "
+            "served. Use save_pretrained."
+        ) from error
+    save(folder, task, {"tokens": tokens, "serving_default": tokens})
+
+
 def _raise_unless_signature(signature):
     if signature not in ("text", "tokens"):
         raise SettingsError(f"signature is {signature!r}; known: text, tokens.")

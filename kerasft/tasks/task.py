@@ -16,6 +16,7 @@ from kerasft.checkpoints.tensors import TensorReader
 from kerasft.models import pretrained
 from kerasft.objectives.losses import ItemLoss, LossSum, RowLoss
 from kerasft.objectives.optimizer import adamw
+from kerasft.tasks.exporting import export_tokens
 from kerasft.tasks.feeding import Feeding
 from kerasft.tasks.loading import precision_policy, raise_unless_head, tokenizer_for
 from kerasft.tasks.step import (
@@ -121,6 +122,21 @@ class Task(TrainStep, Feeding, keras.Model):
         pretrained.load_weights(
             TensorReader(folder), self.backbone, self.head_name, self.head
         )
+
+    def export(self, folder, rows=None, *, signature="tokens"):
+        """Write a SavedModel that takes token ids, and gives `logits`.
+
+        Tasks that serve strings have an `export` of their own.
+
+        Args:
+            folder: where to; an earlier export there is replaced.
+            rows: not needed: there are no strings to verify.
+            signature: "tokens".
+
+        Raises:
+            SettingsError: strings are asked for, or the task takes no such ids.
+        """
+        export_tokens(self, folder, signature)
 
     # --- Keras
 

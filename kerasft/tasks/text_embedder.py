@@ -270,11 +270,7 @@ class TextEmbedder(Task):
     # --- files
 
     def export(self, folder, rows=None, *, signature="text"):
-        """Write a SavedModel that takes strings and loads without kerasft.
-
-        `serving_default(text)` gives `embedding`, float32 (texts, size). For arguments
-        and errors see `TokenClassifier.export`.
-        """
+        """As `TokenClassifier.export`; `serving_default(text)` gives `embedding`."""
         export_text_embedder(self, folder, rows, signature)
 
     def saved_config(self):
