@@ -12,7 +12,8 @@ import numpy as np
 from kerasft._errors import DataError, SettingsError
 from kerasft._registry import Registry
 from kerasft.objectives.spans import OUTSIDE
-from kerasft.tasks import TextClassifier, TokenClassifier
+from kerasft.tasks import QuestionAnswerer, TextClassifier, TokenClassifier
+from kerasft.training.answer_report import AnswerReport
 from kerasft.training.label_report import ClassReport, ManyLabelsReport
 from kerasft.training.number_report import NumberReport
 from kerasft.training.quality import Report
@@ -82,7 +83,15 @@ def _report_tags(task, rows, batch_size):
     return TagReport(task.labels, words, single, range(len(task.labels)))
 
 
-REPORTERS = {TextClassifier: _report_labels, TokenClassifier: _report_tags}
+def _report_answers(task, rows, batch_size):
+    return AnswerReport(*task.score_rows(rows, batch_size))
+
+
+REPORTERS = {
+    TextClassifier: _report_labels,
+    TokenClassifier: _report_tags,
+    QuestionAnswerer: _report_answers,
+}
 
 
 def report(labels: Sequence[str], problem: str, y_true, outputs) -> Report:

@@ -151,7 +151,19 @@ class TaggedSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ColumnSettings(TaggedSettings, LabelSettings, TextSettings):
+class QuestionSettings(Settings):
+    """Questions in .jsonl files, for question_answerer."""
+
+    question: str = setting("question", "key of the question")
+    context: str = setting("context", "key of the text that it is about")
+    answer: str | None = setting("answers", "key of the answer, or of all accepted")
+    answer_start: str | None = setting(
+        None, "key of the answer's first character; null: it stands in the answer"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnSettings(QuestionSettings, TaggedSettings, LabelSettings, TextSettings):
     """What the columns of the data files are."""
 
     def without_labels(self):
@@ -161,7 +173,7 @@ class ColumnSettings(TaggedSettings, LabelSettings, TextSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class TaggerSettings(Settings):
-    """Tags, for token_classifier."""
+    """Tags, for token_classifier; windows, for question_answerer too."""
 
     scheme: Literal["IOB1", "IOB2", "IOE1", "IOE2", "IOBES", "BILOU"] | None = setting(
         None, "how tags make entities, strictly; null: as the CoNLL script mends them"
@@ -188,6 +200,13 @@ class ModelSettings(Settings):
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = setting(
         "float32", "of the computation"
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerSettings(Settings):
+    """Answers, for question_answerer."""
+
+    max_answer_length: int = setting(30, "most tokens of an answer", at_least(1))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,7 @@ def _data(rows, batches):
     train = rows.parts["train"]
     yield "rows", ", ".join(f"{len(part):,} {n}" for n, part in rows.parts.items())
     yield "problem", rows.about
-    if train.labels:
+    if getattr(train, "labels", ()):
         yield "labels", _counted(train.label_counts)
     yield "tokens", f"{tokens:,} ({tokens / len(examples):.0f} a row)"
     if examples.truncated:

@@ -12,6 +12,7 @@ from kerasft.training.settings import (
     Files,
     LabelSettings,
     ModelSettings,
+    QuestionSettings,
     TaggedSettings,
     TextSettings,
     at_least,
@@ -32,11 +33,12 @@ from kerasft.workflows.trained import open_run
 Texts = overrides(TextSettings, "Texts in the data; null: as in training.")
 Labels = overrides(LabelSettings, "Labels in the data; null: as in training.")
 Tagged = overrides(TaggedSettings, "Tagged words in the data; null: as in training.")
+Questions = overrides(QuestionSettings, "Questions in the data; null: as in training.")
 Model = overrides(ModelSettings, "Model; null: as in training.")
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateSettings(Texts, Labels, Tagged, Model):
+class EvaluateSettings(Texts, Labels, Tagged, Questions, Model):
     """Evaluation."""
 
     run: str = setting(

@@ -13,6 +13,8 @@ from rich.table import Table
 from kerasft.training.settings import (
     Files,
     ModelSettings,
+    QuestionSettings,
+    TaggedSettings,
     TextSettings,
     overrides,
     setting,
@@ -21,12 +23,14 @@ from kerasft.workflows.console import RESULTS
 from kerasft.workflows.run_folder import raise_unless_writable
 from kerasft.workflows.trained import open_run
 
+Tagged = overrides(TaggedSettings, "Words in the data; null: as in training.")
 Texts = overrides(TextSettings, "Texts in the data; null: as in training.")
+Questions = overrides(QuestionSettings, "Questions in the data; null: as in training.")
 Model = overrides(ModelSettings, "Model; null: as in training.")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportSettings(Texts, Model):
+class ExportSettings(Texts, Tagged, Questions, Model):
     """Export."""
 
     run: str = setting(

@@ -12,10 +12,12 @@ from typing import Literal
 import kerasft as kft
 from kerasft._errors import SettingsError
 from kerasft.training.settings import (
+    AnswerSettings,
     ColumnSettings,
     Files,
     LabelSettings,
     ModelSettings,
+    QuestionSettings,
     TaggedSettings,
     TaggerSettings,
     TextSettings,
@@ -39,8 +41,10 @@ class FinetuneSettings(
     TextSettings,
     LabelSettings,
     TaggedSettings,
+    QuestionSettings,
     ModelSettings,
     TaggerSettings,
+    AnswerSettings,
     TrainingSettings,
 ):
     """Run."""
@@ -132,6 +136,7 @@ def finetune(settings: FinetuneSettings) -> Run:
     history = _fit(task, batches, settings, rows, callbacks)
     if "validation" not in rows.parts:
         task.save_pretrained(folder)
+    job.finish(task, rows, folder)
     reports = {
         name: measured(task, part, settings.batch_size)
         for name, part in rows.parts.items()

@@ -67,6 +67,9 @@ class Job:
         """What `compile` is given."""
         return {}
 
+    def finish(self, task, rows, folder):
+        """What is left to do once the best weights are in the task and the folder."""
+
     def answers(self, task, rows, batch_size) -> list[dict]:
         """Predictions, one dict of new columns a row."""
         raise NotImplementedError

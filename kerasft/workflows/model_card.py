@@ -15,6 +15,8 @@ MAIN_METRICS = (
     "accuracy",
     "f1_macro",
     "f1_micro",
+    "exact",
+    "f1",
     "precision_micro",
     "recall_micro",
     "exact_match",
@@ -47,15 +49,14 @@ def model_card(settings, rows, task, reports: dict) -> str:
         "## Evaluation",
         _metric_table(metrics),
         "The whole of it is in `report.txt` and `figures/`.",
-        "## Labels",
-        "\n".join(f"{i}. {label}" for i, label in enumerate(task.labels)),
+        *_labels(getattr(task, "labels", ())),
         "## Data",
         "\n".join(
             f"- {part}: {len(one):,} rows, SHA-256 `{one.fingerprint}`"
             for part, one in rows.parts.items()
         ),
         "## Use",
-        _use(task),
+        _use(task, settings),
         "## Training",
         "All settings are in `recipe.yaml`. Versions: " + ", ".join(_versions()) + ".",
     ]
@@ -103,11 +104,19 @@ def _metric_table(metrics):
     return "\n".join(lines) if len(lines) > 2 else "There were no rows to evaluate on."
 
 
-def _use(task):
+def _labels(names):
+    listed = "\n".join(f"{i}. {label}" for i, label in enumerate(names))
+    return ["## Labels", listed] if names else []
+
+
+def _use(task, settings):
+    asked = '"Some text."'
+    if settings.task == "question_answerer":
+        asked = '{"question": "Who?", "context": "Some text."}'
     return (
         "```python\nimport kerasft as kft\n\n"
         f'task = kft.{type(task).__name__}.from_pretrained("this folder")\n'
-        'task.predict_text(["Some text."])\n```'
+        f"task.predict_text([{asked}])\n```"
     )
 
 

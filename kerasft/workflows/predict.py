@@ -15,6 +15,7 @@ import kerasft as kft
 from kerasft._errors import DataError
 from kerasft.training.settings import (
     ModelSettings,
+    QuestionSettings,
     TaggedSettings,
     TextSettings,
     at_least,
@@ -31,11 +32,12 @@ CHUNK = 1024  # Rows; below what `encode_rows` would put on disk.
 
 Texts = overrides(TextSettings, "Texts in the data; null: as in training.")
 Tagged = overrides(TaggedSettings, "Words in the data; null: as in training.")
+Questions = overrides(QuestionSettings, "Questions in the data; null: as in training.")
 Model = overrides(ModelSettings, "Model; null: as in training.")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictSettings(Texts, Tagged, Model):
+class PredictSettings(Texts, Tagged, Questions, Model):
     """Prediction."""
 
     run: str = setting(

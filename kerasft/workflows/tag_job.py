@@ -34,7 +34,7 @@ class TagJob(Job):
             SettingsError: a .jsonl file whose keys are not named.
         """
         options = {"encoding": columns.encoding, "on_bad_rows": on_bad_rows}
-        ending = _ending(files)
+        ending = shared_ending(files)
         if ending in CONLL:
             tag = columns.tag_column if tagged else None
             return kft.read_conll(files, columns.word_column, tag, **options)
@@ -45,7 +45,7 @@ class TagJob(Job):
 
     def read_questions(self, files, columns):
         """Words of the same kinds of files; or texts of a column."""
-        if _ending(files) in (*CONLL, *CONLLU) or columns.words:
+        if shared_ending(files) in (*CONLL, *CONLLU) or columns.words:
             return self.read(files, columns, tagged=False)
         return self.from_texts(read_rows(files, columns.without_labels()))
 
@@ -89,8 +89,12 @@ class TagJob(Job):
         return [{name: found} for found in task.predict_text(questions, batch_size)]
 
 
-def _ending(files):
-    """The ending that all files share, in small letters."""
+def shared_ending(files):
+    """The ending that all files share, in small letters.
+
+    Raises:
+        DataError: they differ.
+    """
     names = [files] if isinstance(files, str) else files
     found = {Path(name).suffix.lower() for name in names}
     if len(found) != 1:
