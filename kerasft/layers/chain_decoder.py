@@ -25,3 +25,8 @@ class ChainDecoder(keras.Model):
         places = ops.maximum(tags, 0)[..., None]
         chances = ops.take_along_axis(self.crf.marginals(logits, mask), places, -1)
         return tags, chances[..., 0]
+
+
+def decoder_of(crf):
+    """A function of {"logits", "mask"}, arrays: best tags and their chances, arrays."""
+    return ChainDecoder(crf).predict_on_batch

@@ -47,7 +47,7 @@ def best_sequences(decode, rows, default):
     """The best tag sequence of each row, with each tag's marginal probability.
 
     Args:
-        decode: `ChainDecoder.predict_on_batch`.
+        decode: as `decoder_of` makes it of a `CRF`.
         rows: of each row logits (words, tags).
         default: tag of a word without logits.
     """

@@ -12,7 +12,7 @@ from keras import ops
 
 from kerasft._errors import DataError, SettingsError
 from kerasft.data.tagging import tag_examples
-from kerasft.layers.chain_decoder import ChainDecoder
+from kerasft.layers.chain_decoder import decoder_of
 from kerasft.layers.crf import CRF
 from kerasft.objectives import losses, metrics
 from kerasft.objectives.chain_loss import ChainLoss
@@ -46,7 +46,7 @@ class TokenClassifier(Task):
         self.tag_set = TagSet(self.labels, scheme)
         self.overlap = overlap
         if head.crf:
-            self.decode_chain = ChainDecoder(head.crf).predict_on_batch
+            self.decode_chain = decoder_of(head.crf)
         self.class_weight = None
         self.label_smoothing = self.focal_gamma = self.rdrop_alpha = 0.0
 
