@@ -16,6 +16,8 @@ class Job:
     """Settings that belong to this task, and perhaps to others, but not to all."""
     pipeline_tag: str
     """What the Hugging Face hub calls the task."""
+    takes_lines = True
+    """Whether a line of text is all that a prediction needs."""
 
     def read(self, files, columns, on_bad_rows="error"):
         """Rows with labels, from files."""

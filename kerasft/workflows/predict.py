@@ -89,6 +89,11 @@ def predict(settings: PredictSettings) -> int:
 def _read(settings, run):
     """The checked rows, and an iterator over them with all of their columns."""
     columns = run.columns(settings)
+    if settings.data == "-" and not run.job.takes_lines:
+        raise DataError(
+            f"data is '-', but a {run.job.task} needs more than a line of text. Give "
+            "--data a file."
+        )
     if settings.data == "-":
         texts = kft.from_rows(lines_of_input(columns.encoding), "text")
         originals = (texts[i] for i in range(len(texts)))

@@ -11,6 +11,7 @@ class QuestionJob(Job):
 
     task = "question_answerer"
     pipeline_tag = "question-answering"
+    takes_lines = False
     own_settings = (
         "question",
         "context",
@@ -41,16 +42,6 @@ class QuestionJob(Job):
     def read_questions(self, files, columns):
         """Questions alone."""
         return self.read(files, columns, answered=False)
-
-    def from_texts(self, texts):
-        """Not possible: a line of input is no question with its text.
-
-        Raises:
-            DataError: always.
-        """
-        raise DataError(
-            "A question needs a text to look in: give --data a .json or .jsonl file."
-        )
 
     def labels(self, settings, rows):
         """There are none."""

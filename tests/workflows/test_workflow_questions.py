@@ -66,7 +66,7 @@ def test_answers_stand_beside_a_users_own_columns(asked, monkeypatch, capsys):
 def test_mistakes_are_told(asked, refused, monkeypatch):
     monkeypatch.chdir(asked)
     told = refused("predict", "runs/questions", "--data", "-")
-    assert "a .json or .jsonl file" in told
+    assert "needs more than a line of text" in told
     told = refused(*FINETUNE[:-1], "x", "--train", "train.csv")
     assert ".json, as SQuAD has it" in told
     told = refused(*FINETUNE[:-1], "x", "--crf", "true")
