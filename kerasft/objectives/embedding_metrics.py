@@ -36,7 +36,7 @@ class RetrievalAccuracy(_Share):
         vectors = unit(y_pred)
         columns = [vectors[:, i] for i in range(1, y_pred.shape[1])]
         candidates = ops.concatenate(columns, axis=0)
-        best = ops.argmax(ops.matmul(vectors[:, 0], ops.transpose(candidates)), -1)
+        best = _largest(ops.matmul(vectors[:, 0], ops.transpose(candidates)))
         own = ops.arange(ops.shape(y_pred)[0], dtype=best.dtype)
         return ops.equal(best, own), ops.ones_like(vectors[:, 0, 0])
 
@@ -68,7 +68,7 @@ class NeighbourAccuracy(_Share):
         closeness = ops.matmul(vectors, ops.transpose(vectors))
         places = ops.arange(ops.shape(closeness)[0])
         itself = ops.equal(places[:, None], places[None])
-        best = ops.argmax(ops.where(itself, -2.0, closeness), axis=-1)
+        best = _largest(ops.where(itself, -2.0, closeness))
         nearest = ops.take(y_true, best, axis=0)
         weights = ops.cast(ops.any(same_class(y_true), axis=-1), "float32")
         return ops.equal(nearest, y_true), weights
@@ -81,6 +81,12 @@ class CosinePearson(Pearson):
         """Scores (batch,), vectors (batch, 2, width)."""
         found = cosine(y_pred[:, 0], y_pred[:, 1])
         return super().update_state(y_true, found, sample_weight)
+
+
+def _largest(cosines):
+    """Place of the largest of each row; of no rows, none."""
+    # One column more: there is no largest of nothing.
+    return ops.argmax(ops.pad(cosines, ((0, 0), (0, 1)), constant_values=-2.0), -1)
 
 
 def rank_correlation(one, other) -> float:

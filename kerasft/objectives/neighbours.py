@@ -34,7 +34,7 @@ def nearest_rows(queries, candidates, top, block=BLOCK):
     top = min(top, len(candidates))
     numbers = np.empty((len(queries), top), "int64")
     scores = np.empty((len(queries), top), "float32")
-    for start in range(0, len(queries), block[0]):
+    for start in range(0, len(queries) if top else 0, block[0]):
         part = slice(start, start + block[0])
         best = _Best(top)
         for first in range(0, len(candidates), block[1]):

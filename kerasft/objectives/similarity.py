@@ -13,7 +13,6 @@ Defaults as in sentence-transformers.
 from keras import ops
 
 from kerasft.layers.text_pooling import unit
-from kerasft.objectives.losses import CrossEntropy
 
 
 def cosine(left, right):
@@ -35,8 +34,11 @@ def ranking(anchors, positives, negatives=None, scale=20.0):
     if negatives is not None:
         candidates = ops.concatenate([positives, negatives], axis=0)
     logits = ops.matmul(unit(anchors), ops.transpose(unit(candidates))) * scale
-    own = ops.arange(ops.shape(logits)[0], dtype="int32")
-    return CrossEntropy().call(own, logits)
+    own = ops.arange(ops.shape(logits)[0])[:, None]
+    mine = ops.equal(own, ops.arange(ops.shape(logits)[1])[None])
+    # Not by class numbers: a replica's share of the last batch may have no row.
+    chances = ops.log_softmax(logits, axis=-1)
+    return -ops.sum(ops.where(mine, chances, 0.0), axis=-1)
 
 
 def symmetric_ranking(anchors, positives, scale=20.0):

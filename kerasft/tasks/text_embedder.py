@@ -114,8 +114,10 @@ class TextEmbedder(Task):
             loss: "ranking" (for pairs, triples, and texts alone, which is SimCSE; None
                 is this one), "symmetric_ranking" (for pairs), "triplet" (for triples),
                 "cosine" or "contrastive" (for scored pairs), "classes" (for texts
-                with a class); or one made from `EMBEDDING_LOSSES`, with other numbers;
-                or a Keras loss of labels and vectors (batch, columns, size).
+                with a class); or one of `objectives.embedding_losses`, made with other
+                numbers; or a Keras loss of labels and vectors (batch, columns, size).
+                On several devices a row of the first two and of the last meets the
+                rows of its own device.
             metrics: a list of Keras metrics; None: what fits the loss.
             **options: of `Task.compile` and `keras.Model.compile`.
 
@@ -126,7 +128,8 @@ class TextEmbedder(Task):
         if loss is None or isinstance(loss, str):
             loss = EMBEDDING_LOSSES[loss or "ranking"]()
         if metrics is None:
-            metrics = [METRICS[loss.name]()] if loss.name in METRICS else []
+            kind = METRICS.get(getattr(loss, "name", None))
+            metrics = [kind()] if kind else []
         if options.get("micro_batches", 1) > 1 and getattr(loss, "in_batch", False):
             raise SettingsError(
                 f"The {loss.name} loss compares each row with all others of its batch, "
