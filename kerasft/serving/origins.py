@@ -1,0 +1,142 @@
+"""Which character of a text each letter that a word piece sees comes from.
+
+The reference keeps, beside the text it normalises, the origin of every character, and
+what it says is at times not what one would think. Characters that are taken out are in
+no span; all that one character turns into comes from that one. But where NFD sorts
+marks, it is the *places* that stay: of "a" + acute + adeg adeg (which goes first) the
+adeg adeg comes from the acute's place and the acute, which is then stripped, from the
+other. So the marks that will be stripped must be sorted along with those that stay.
+
+In go code points, out come letters, as in `spelling.py`, and their origins.
+
+Source: NormalizedString::transform of huggingface/tokenizers 0.23, which counts the
+characters used up while it writes the new ones; Unicode Standard Annex 15.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+from tokenizers.normalizers import NFD, BertNormalizer
+
+from kerasft.serving.characters import CODE_POINTS, ask_each, replacements
+from kerasft.serving.marks import HIGH_MARK, LOW_MARK
+from kerasft.serving.spelling import spell_lines
+
+# A part of what a character decomposes into: combining class, as a rank; letters.
+Part = tuple[int, str]
+
+
+def decompositions(normalizer: BertNormalizer, letters: dict[str, str]):
+    """What each code point becomes, before marks are sorted and after all is done.
+
+    Takes a few seconds.
+
+    Args:
+        normalizer: the reference's.
+        letters: what each character is spelt with.
+
+    Returns:
+        Row of each code point, int32 (0x110000,), and the rows: tuples of `Part`. A
+        character that is removed at once has none; one that is stripped later, a part
+        without letters.
+    """
+    strips = normalizer.strip_accents
+    strips = normalizer.lowercase if strips is None else strips
+    cleaned = ask_each(
+        BertNormalizer(
+            normalizer.clean_text, normalizer.handle_chinese_chars, False, False
+        )
+    )
+    lines = replacements(False, False, strips, normalizer.lowercase)
+    spelt = spell_lines(lines, letters)
+    if strips:
+        parts = _sorted_parts(spelt)
+    else:
+        parts = [((0, text),) for text in spelt]
+    row_of, rows = np.zeros(CODE_POINTS, "int32"), {}
+    for point, characters in enumerate(cleaned):
+        row = tuple(part for c in characters for part in parts[ord(c)])
+        row_of[point] = rows.setdefault(row, len(rows))
+    return row_of, list(rows)
+
+
+def _sorted_parts(spelt: Sequence[str]) -> list[tuple[Part, ...]]:
+    """Per code point the parts of its canonical decomposition."""
+    decomposed = ask_each(NFD())
+    ranks = _class_ranks(decomposed)
+    return [
+        tuple((ranks.get(part, 0), spelt[ord(part)]) for part in parts)
+        for parts in decomposed
+    ]
+
+
+def _class_ranks(decomposed: Sequence[str]) -> dict[str, int]:
+    """The combining classes of all marks, numbered from 1 in their order.
+
+    NFD sorts by class and leaves marks of one class as they are, so of all marks in a
+    row and of the same from last to first, a pair changes places within a class only.
+    """
+    between = ask_each(NFD(), before=HIGH_MARK, after=LOW_MARK)
+    marks = "".join(
+        part
+        for point, (part, answer) in enumerate(zip(decomposed, between, strict=True))
+        if part == chr(point) and answer.endswith(HIGH_MARK)
+    )
+    there, back = (NFD().normalize_str(text) for text in (marks, marks[::-1]))
+    place = {mark: i for i, mark in enumerate(back)}
+    ranks, rank = {}, 0
+    for i, mark in enumerate(there):
+        rank += i == 0 or place[mark] > place[there[i - 1]]
+        ranks[mark] = rank
+    return ranks
+
+
+class Origins(tf.Module):
+    """Spell code points and say which one each letter is from.
+
+    Args:
+        normalizer: the reference's.
+        letters: what each character is spelt with.
+    """
+
+    def __init__(self, normalizer: BertNormalizer, letters: dict[str, str]):
+        super().__init__(name="origins")
+        row_of_point, rows = decompositions(normalizer, letters)
+        number = {part: i for i, part in enumerate({p for row in rows for p in row})}
+        self._row_of_point = tf.constant(row_of_point)
+        self._rows = tf.ragged.constant(
+            [[number[part] for part in row] for row in rows], tf.int32
+        )
+        self._class = tf.constant([rank for rank, _ in number], tf.int64)
+        self._letters = tf.ragged.constant(
+            [[ord(letter) for letter in text] for _, text in number], tf.int32
+        )
+        self._classes = 1 + max(rank for rank, _ in number)
+
+    def __call__(self, points: tf.RaggedTensor):
+        """Spell a batch.
+
+        Args:
+            points: int32, ragged (texts, code points).
+
+        Returns:
+            Letters and, for each, the number of its code point among all of the batch:
+            two int32 (letters,).
+        """
+        rows = tf.gather(self._rows, tf.gather(self._row_of_point, points.flat_values))
+        parts, point = rows.flat_values, tf.cast(rows.value_rowids(), tf.int32)
+        used_up = tf.concat([[True], point[1:] != point[:-1]], 0)[: tf.size(point)]
+        places = tf.boolean_mask(point, used_up)
+        if self._classes > 1:
+            order = self._order(parts, tf.gather(points.value_rowids(), point))
+            parts, used_up = tf.gather(parts, order), tf.gather(used_up, order)
+        origins = tf.gather(places, tf.cumsum(tf.cast(used_up, tf.int32)) - 1)
+        letters = tf.gather(self._letters, parts)
+        return letters.flat_values, tf.gather(origins, letters.value_rowids())
+
+    def _order(self, parts, texts):
+        """Sort each row of marks; what is no mark has class 0 and begins a new row."""
+        classes = tf.gather(self._class, parts)
+        row = tf.cumsum(tf.cast(classes == 0, tf.int64)) + texts
+        return tf.argsort(row * self._classes + classes, stable=True)
