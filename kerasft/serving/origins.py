@@ -13,7 +13,7 @@ Source: NormalizedString::transform of huggingface/tokenizers 0.23, which counts
 characters used up while it writes the new ones; Unicode Standard Annex 15.
 """
 
-from collections.abc import Sequence
+import functools
 
 import numpy as np
 import tensorflow as tf
@@ -49,47 +49,52 @@ def decompositions(normalizer: BertNormalizer, letters: dict[str, str]):
         )
     )
     lines = replacements(False, False, strips, normalizer.lowercase)
-    spelt = spell_lines(lines, letters)
+    parts = [((0, text),) for text in spell_lines(lines, letters)]
     if strips:
-        parts = _sorted_parts(spelt)
-    else:
-        parts = [((0, text),) for text in spelt]
+        _decompose(parts)
     row_of, rows = np.zeros(CODE_POINTS, "int32"), {}
     for point, characters in enumerate(cleaned):
-        row = tuple(part for c in characters for part in parts[ord(c)])
+        if len(characters) == 1:
+            row = parts[ord(characters)]
+        else:
+            row = tuple(part for c in characters for part in parts[ord(c)])
         row_of[point] = rows.setdefault(row, len(rows))
     return row_of, list(rows)
 
 
-def _sorted_parts(spelt: Sequence[str]) -> list[tuple[Part, ...]]:
-    """Per code point the parts of its canonical decomposition."""
-    decomposed = ask_each(NFD())
-    ranks = _class_ranks(decomposed)
-    return [
-        tuple((ranks.get(part, 0), spelt[ord(part)]) for part in parts)
-        for parts in decomposed
-    ]
+def _decompose(parts: list[tuple[Part, ...]]):
+    """Replace, in place, the part of each code point by those NFD makes of it."""
+    decomposed, ranks = _canonical()
+    for mark, rank in ranks.items():
+        ((_, text),) = parts[ord(mark)]
+        parts[ord(mark)] = ((rank, text),)
+    for point, characters in decomposed.items():
+        parts[point] = tuple(parts[ord(c)][0] for c in characters)
 
 
-def _class_ranks(decomposed: Sequence[str]) -> dict[str, int]:
-    """The combining classes of all marks, numbered from 1 in their order.
+@functools.cache
+def _canonical() -> tuple[dict[int, str], dict[str, int]]:
+    """What the reference's NFD makes of code points that change, and ranks of marks.
 
-    NFD sorts by class and leaves marks of one class as they are, so of all marks in a
-    row and of the same from last to first, a pair changes places within a class only.
+    The ranks are the combining classes, numbered from 1 in their order. NFD sorts by
+    class and leaves marks of one class as they are, so of all marks in a row and of the
+    same from last to first, only those of one class come out in another order.
     """
-    between = ask_each(NFD(), before=HIGH_MARK, after=LOW_MARK)
+    answers = enumerate(ask_each(NFD()))
+    decomposed = {point: text for point, text in answers if text != chr(point)}
+    between = enumerate(ask_each(NFD(), before=HIGH_MARK, after=LOW_MARK))
     marks = "".join(
-        part
-        for point, (part, answer) in enumerate(zip(decomposed, between, strict=True))
-        if part == chr(point) and answer.endswith(HIGH_MARK)
+        chr(point)
+        for point, text in between
+        if text.endswith(HIGH_MARK) and point not in decomposed
     )
     there, back = (NFD().normalize_str(text) for text in (marks, marks[::-1]))
     place = {mark: i for i, mark in enumerate(back)}
-    ranks, rank = {}, 0
-    for i, mark in enumerate(there):
-        rank += i == 0 or place[mark] > place[there[i - 1]]
-        ranks[mark] = rank
-    return ranks
+    ranks, rank, before = {}, 0, -1
+    for mark in there:
+        rank += place[mark] > before
+        ranks[mark], before = rank, place[mark]
+    return decomposed, ranks
 
 
 class Origins(tf.Module):
