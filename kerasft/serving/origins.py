@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 from tokenizers.normalizers import NFD, BertNormalizer
 
-from kerasft.serving.characters import CODE_POINTS, ask_each, replacements
+from kerasft.serving.characters import ask_each, replacements
 from kerasft.serving.marks import HIGH_MARK, LOW_MARK
 from kerasft.serving.spelling import spell_lines
 
@@ -37,29 +37,25 @@ def decompositions(normalizer: BertNormalizer, letters: dict[str, str]):
         letters: what each character is spelt with.
 
     Returns:
-        Row of each code point, int32 (0x110000,), and the rows: tuples of `Part`. A
-        character that is removed at once has none; one that is stripped later, a part
-        without letters.
+        Row of each code point, int32 (0x110000,), and the rows: tuples of `Part`. Where
+        marks are sorted, a character that was removed before has none; one that is
+        stripped later, a part without letters.
     """
-    strips = normalizer.strip_accents
-    strips = normalizer.lowercase if strips is None else strips
-    cleaned = ask_each(
-        BertNormalizer(
-            normalizer.clean_text, normalizer.handle_chinese_chars, False, False
-        )
-    )
-    lines = replacements(False, False, strips, normalizer.lowercase)
+    lowercase, strips = normalizer.lowercase, normalizer.strip_accents
+    before = (normalizer.clean_text, normalizer.handle_chinese_chars)
+    if strips is None:
+        strips = lowercase
+    lines = replacements(*((False, False) if strips else before), strips, lowercase)
     parts = [((0, text),) for text in spell_lines(lines, letters)]
+    rows = parts
     if strips:
         _decompose(parts)
-    row_of, rows = np.zeros(CODE_POINTS, "int32"), {}
-    for point, characters in enumerate(cleaned):
-        if len(characters) == 1:
-            row = parts[ord(characters)]
-        else:
-            row = tuple(part for c in characters for part in parts[ord(c)])
-        row_of[point] = rows.setdefault(row, len(rows))
-    return row_of, list(rows)
+        rows = list(parts)
+        for point, characters in _cleaned(*before).items():
+            rows[point] = tuple(part for c in characters for part in parts[ord(c)])
+    numbers = {}
+    row_of_point = [numbers.setdefault(row, len(numbers)) for row in rows]
+    return np.array(row_of_point, "int32"), list(numbers)
 
 
 def _decompose(parts: list[tuple[Part, ...]]):
@@ -72,22 +68,30 @@ def _decompose(parts: list[tuple[Part, ...]]):
         parts[point] = tuple(parts[ord(c)][0] for c in characters)
 
 
+@functools.lru_cache(maxsize=4)
+def _cleaned(clean_text: bool, handle_chinese_chars: bool) -> dict[int, str]:
+    """What the normaliser does before NFD, where it does something."""
+    answers = ask_each(BertNormalizer(clean_text, handle_chinese_chars, False, False))
+    return {i: answer for i, answer in enumerate(answers) if answer != chr(i)}
+
+
 @functools.cache
 def _canonical() -> tuple[dict[int, str], dict[str, int]]:
     """What the reference's NFD makes of code points that change, and ranks of marks.
 
-    The ranks are the combining classes, numbered from 1 in their order. NFD sorts by
-    class and leaves marks of one class as they are, so of all marks in a row and of the
-    same from last to first, only those of one class come out in another order.
+    Each is asked between two marks that it sorts if it is a mark itself. The ranks are
+    the combining classes, numbered from 1 in their order: NFD leaves marks of one class
+    as they are, so of all marks in a row and of the same from last to first, only those
+    of one class come out in another order.
     """
-    answers = enumerate(ask_each(NFD()))
-    decomposed = {point: text for point, text in answers if text != chr(point)}
-    between = enumerate(ask_each(NFD(), before=HIGH_MARK, after=LOW_MARK))
-    marks = "".join(
-        chr(point)
-        for point, text in between
-        if text.endswith(HIGH_MARK) and point not in decomposed
-    )
+    decomposed, marks = {}, ""
+    answers = ask_each(NFD(), before=HIGH_MARK, after=LOW_MARK)
+    for point, answer in enumerate(answers):
+        text = answer.replace(HIGH_MARK, "", 1).replace(LOW_MARK, "", 1)
+        if text != chr(point):
+            decomposed[point] = text
+        elif answer.endswith(HIGH_MARK):
+            marks += text
     there, back = (NFD().normalize_str(text) for text in (marks, marks[::-1]))
     place = {mark: i for i, mark in enumerate(back)}
     ranks, rank, before = {}, 0, -1

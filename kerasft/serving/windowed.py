@@ -1,13 +1,13 @@
 """From the tokens of texts to the inputs of a model, window by window, in the graph.
 
-As `kerasft.data.windows` does it for training: a text longer than the model takes is cut
-into windows that overlap, each between special tokens. `text_windows` does it for
-taggers; `pair_windows`, for question answerers, puts a first text before each window of
-a second one.
+As `kerasft.data.windows` does it for training: a text longer than the model takes is
+cut into windows that overlap, each between special tokens. `text_windows` does it for
+taggers; `pair_windows`, for question answerers, puts a first text before each window
+of a second one.
 
-To bring what a model says of a position back to the text: `tokens` has the number of its
-token, with which `TextPieces.starts`, `ends` and `words` of text `text` are read; to use
-what lies in two windows once, take the positions of `answers` alone.
+The way back: where `tokens` is not -1, it says which of the `TextPieces` of text `text`
+stands at a position, so `starts`, `ends` and `words` tell where it is from. What lies
+in two windows is used once if only the positions of `answers` are.
 """
 
 from typing import NamedTuple
@@ -21,15 +21,15 @@ from kerasft.serving.window_spans import kept_lengths_of_firsts, window_spans
 
 
 class Windows(NamedTuple):
-    """All windows of a batch of texts, padded to the longest; each text has one.
+    """All windows of a batch, padded to the longest; each text has one or more.
 
     Args:
         inputs: dict of `input_ids`, `attention_mask`, `token_type_ids`, each int32
             (windows, longest).
         text: int32 (windows,), the number of the text (of the pair) of each window;
             ascending.
-        tokens: int32 (windows, longest), the number of each position's token in its text
-            (of a pair: in the second text); -1 where there is none.
+        tokens: int32 (windows, longest), the number of each position's token in its
+            text (of a pair: in the second text); -1 where there is none.
         answers: bool (windows, longest), whether this window is the one to answer for
             the token. Each token has exactly one.
     """

@@ -10,6 +10,7 @@ import tokenizers
 from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
 
 from kerasft.serving.fuzz import adversarial_texts
+from kerasft.serving.offsets import OffsetGraph
 from kerasft.serving.wordpiece import WordPieceGraph
 
 
@@ -45,3 +46,14 @@ def make_graph(**settings):
 def strange_graph():
     """A function of normaliser settings to the graph of a strange tokenizer."""
     return make_graph
+
+
+@functools.cache
+def make_offset_graph(**settings):
+    return OffsetGraph(train_tokenizer(**settings), max_length=32)
+
+
+@pytest.fixture(scope="session")
+def strange_offset_graph():
+    """The same for the graph that knows the characters of each token."""
+    return make_offset_graph
