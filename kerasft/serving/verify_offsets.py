@@ -83,5 +83,7 @@ def differing_pieces(cut, reference, texts) -> list[tuple]:
 
 def _rows(pieces):
     """Of each text its tokens: (id, start, end, word)."""
-    columns = [column.to_list() for column in pieces]
-    return [list(zip(*row, strict=True)) for row in zip(*columns, strict=True)]
+    columns = (column.flat_values.numpy().tolist() for column in pieces)
+    tokens = list(zip(*columns, strict=True))
+    bounds = pieces[0].row_splits.numpy().tolist()
+    return [tokens[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]

@@ -13,7 +13,7 @@ from tokenizers import normalizers
 
 from kerasft.serving.fuzz import adversarial_texts
 from kerasft.serving.offsets import OffsetGraph
-from kerasft.serving.verify import VerificationError, verify_tokenizer
+from kerasft.serving.verify import BATCH, VerificationError, verify_tokenizer
 from kerasft.serving.verify_offsets import differing_pieces, verify_pieces
 
 SETTINGS = {
@@ -35,8 +35,8 @@ SETTINGS = {
     "other prefix": {"prefix": "@@", "unknown": "<unk>", "longest_word": 20},
 }
 # Letters that take marks, hold marks, are made of marks; marks of many classes, some of
-# them stripped (U+0316), some not (U+302E), some neither moved nor passed (U+034F); what
-# is removed before (U+0001), what is set apart (U+4E00).
+# them stripped (U+0316), some not (U+302E), some neither moved nor passed (U+034F);
+# what is removed before (U+0001), what is set apart (U+4E00).
 MARKED = (
     "a\u00e9\u1ebf\u0344\u0f73\u0f75\u0f81\u0340\u0958\ufb2c\U0001d15e\U0001d160\uac01"
     "\u0300\u0316\u0334\u0345\u20e5\u302e\u1b44\u08d4\u094d\u0f71\u0f72\u05b0\u0327"
@@ -185,12 +185,10 @@ PROGRAM = """
     import json, sys
     import tensorflow as tf, tensorflow_text
     pieces = tf.saved_model.load(sys.argv[1]).pieces
-    texts = json.load(sys.stdin)
-    found = [[], [], [], []]
-    for start in range(0, len(texts), 500):
-        batch = pieces(tf.constant(texts[start : start + 500]))
-        for rows, column in zip(found, batch):
-            rows += column.to_list()
+    found = [
+        [column.to_list() for column in pieces(tf.constant(batch))]
+        for batch in json.load(sys.stdin)
+    ]
     assert not {"kerasft", "tokenizers", "transformers"} & set(sys.modules)
     print(json.dumps(found))
 """
@@ -208,17 +206,15 @@ def test_a_saved_model_needs_tensorflow_and_tensorflow_text_alone(
     tf.saved_model.save(module, str(tmp_path))
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(PROGRAM), str(tmp_path)],
-        input=json.dumps(texts),
+        input=json.dumps([texts[i : i + BATCH] for i in range(0, len(texts), BATCH)]),
         check=True,
         capture_output=True,
         text=True,
     )
-    found = json.loads(done.stdout.splitlines()[-1])
-    rows = iter(zip(*found, strict=True))
+    found = iter(json.loads(done.stdout.splitlines()[-1]))
 
     def cut(batch):
-        columns = zip(*(next(rows) for _ in range(len(batch))), strict=True)
-        return [tf.ragged.constant(column, tf.int32) for column in columns]
+        return [tf.ragged.constant(column, tf.int32) for column in next(found)]
 
     assert differing_pieces(cut, graph.reference.tokenizer, texts) == []
 
