@@ -87,15 +87,17 @@ def pair_windows(
 
     Raises:
         SettingsError: windows might not move on.
+        tf.errors.InvalidArgumentError: there are not as many first texts as second.
     """
     template = graph.reference.pair
     room = graph.max_length - _special(template)
-    if overlap is not None:
-        overlap_of(overlap, room - room // 2)
-    with tf.device("CPU"):
+    overlap_of(overlap, room - room // 2)  # Smaller rooms are of one window.
+    as_many = tf.debugging.assert_equal(
+        firsts.ids.nrows(), seconds.ids.nrows(), "A first text for each second one."
+    )
+    with tf.device("CPU"), tf.control_dependencies([as_many]):
         lengths = _lengths(seconds.ids)
         kept = kept_lengths_of_firsts(_lengths(firsts.ids), lengths, room)
-        # An overlap as long as the room can only be where there is one window.
         rooms = room - kept
         overlaps = rooms // 4 if overlap is None else tf.minimum(overlap, rooms - 1)
         spans = window_spans(lengths, rooms, overlaps)

@@ -127,14 +127,13 @@ def test_every_token_is_brought_back_to_its_characters_once(graph):
     texts = texts_of(20, 60, seed=4)
     pieces = graph.pieces(texts)
     found = text_windows(graph, pieces, 4)
-    spans = [[] for _ in texts]
-    for window, position in np.argwhere(found.answers.numpy()):
-        text, token = found.text[window].numpy(), found.tokens[window, position].numpy()
-        spans[text].append(
-            (pieces.starts[text, token].numpy(), pieces.ends[text, token].numpy())
-        )
-    rows = zip(texts, spans, strict=True)
-    told = [[text[start:end] for start, end in row] for text, row in rows]
+    starts, ends = pieces.starts.to_list(), pieces.ends.to_list()
+    told = [[] for _ in texts]
+    for i, tokens, mine in zip(
+        *(part.numpy() for part in (found.text, found.tokens, found.answers)),
+        strict=True,
+    ):
+        told[i] += [texts[i][starts[i][t] : ends[i][t]] for t in tokens[mine]]
     assert told == [text.split() for text in texts]
 
 
@@ -172,3 +171,25 @@ def test_windows_that_do_not_move_on_are_refused(overlap, graph):
         text_windows(graph, pieces, overlap)
     with pytest.raises(SettingsError, match="Give 0 to 6"):
         pair_windows(graph, pieces, pieces, overlap)
+
+
+def test_unlike_numbers_of_texts_are_refused(graph):
+    many, one = graph.pieces(["a", "b"]), graph.pieces(["a"])
+    for pair in ((one, many), (many, one)):
+        for windows in (pair_windows, tf.function(pair_windows)):
+            with pytest.raises(tf.errors.InvalidArgumentError, match="for each second"):
+                windows(graph, *pair)
+
+
+def test_a_saved_model_gives_the_same_windows(graph, tmp_path):
+    def windows(question, context):
+        return pair_windows(graph, graph.pieces(question), graph.pieces(context))
+
+    module = tf.Module()
+    module.graph = graph
+    module.windows = tf.function(windows, [tf.TensorSpec([None], tf.string)] * 2)
+    tf.saved_model.save(module, str(tmp_path))
+    loaded = tf.saved_model.load(str(tmp_path))
+    texts = texts_of(10, 6, seed=5), texts_of(10, 60, seed=6)
+    found = loaded.windows(*map(tf.constant, texts))
+    tf.nest.map_structure(assert_array_equal, tuple(found), tuple(windows(*texts)))
