@@ -39,6 +39,7 @@ _PLACES = {
     "TokenClassifier": "tasks",
     "MaskedLM": "tasks",
     "Pretraining": "tasks",
+    "ReplacedTokenDetection": "tasks",
     "AdamW": "objectives.optimizer",
     "adamw": "objectives.optimizer",
     "WarmupSchedule": "objectives.schedule",

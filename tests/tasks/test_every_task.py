@@ -10,7 +10,15 @@ import keras
 import numpy as np
 import pytest
 from tiny_encoders import save_torch, torch_model
-from tiny_tasks import LABELS, TAGS, tiny_documents, tiny_masked, tiny_rows, tiny_tagged
+from tiny_tasks import (
+    LABELS,
+    TAGS,
+    save_tiny_bert,
+    tiny_documents,
+    tiny_masked,
+    tiny_rows,
+    tiny_tagged,
+)
 from tiny_tokenizers import save_tokenizer
 
 import kerasft as kft
@@ -25,18 +33,21 @@ ROWS = {
     "token_classifier": tiny_tagged,
     "masked_lm": tiny_masked,
     "pretraining": tiny_documents,
+    "replaced_token_detection": tiny_documents,
 }
 ARGUMENTS = {
     "text_classifier": {"labels": LABELS},
     "token_classifier": {"labels": TAGS, "scheme": "IOB2", "crf": True},
     "masked_lm": {},
     "pretraining": {},
+    "replaced_token_detection": {},
 }
 QUESTIONS = {
     "text_classifier": lambda rows: rows.texts(),
     "token_classifier": lambda rows: rows.column("words"),
     "masked_lm": lambda rows: rows.texts(),
     "pretraining": lambda rows: list(zip(rows.texts(), rows.texts(), strict=True)),
+    "replaced_token_detection": lambda rows: rows.texts(),
 }
 
 
@@ -54,6 +65,22 @@ def name(request):
     return request.param
 
 
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Random models without a head: model type -> folder."""
+    keras.utils.set_random_seed(0)
+    return {
+        model_type: save_tiny_bert(tmp_path_factory.mktemp(model_type), model_type)
+        for model_type in ("bert", "electra")
+    }
+
+
+@pytest.fixture
+def folder(name, folders):
+    head_name = TASKS[name].head_name
+    return next(folders[m] for m in folders if head_name in FAMILIES[m].heads)
+
+
 @pytest.fixture
 def task(name, folder):
     return made(name, folder)
@@ -65,7 +92,8 @@ def made(name, folder, **options):
 
 
 def files_of(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder): path.read_bytes() for path in files}
 
 
 def test_it_is_public_and_described(name):
