@@ -50,6 +50,7 @@ _PLACES = {
     "Pretraining": "tasks",
     "FewShotClassifier": "tasks",
     "ZeroShotClassifier": "tasks.zero_shot",
+    "ReplacedTokenDetection": "tasks",
     "AdamW": "objectives.optimizer",
     "adamw": "objectives.optimizer",
     "WarmupSchedule": "objectives.schedule",

@@ -11,9 +11,9 @@ TAGS = ("O", "B-BAD", "I-BAD", "B-GOOD", "I-GOOD")
 GOOD, BAD = "a great good film", "the very awful boring plot"
 
 
-def save_tiny_bert(folder, **settings):
+def save_tiny_bert(folder, model_type="bert", **settings):
     """A BERT of 2 layers, width 32, and a tokenizer of 101 pieces, without a head."""
-    family = FAMILIES["bert"]
+    family = FAMILIES[model_type]
     sizes = {
         "hidden_size": 32,
         "num_layers": 2,
@@ -21,7 +21,7 @@ def save_tiny_bert(folder, **settings):
         "intermediate_size": 64,
     }
     config = family.config_class(
-        model_type="bert",
+        model_type=model_type,
         **{
             "vocab_size": 101,
             "max_position_embeddings": 40,

@@ -136,14 +136,22 @@ class MaskedPassages:
     Args:
         passages: the examples.
         masking: hides their tokens.
+        all_tokens: whether labels are a dict: `masked`, as of `Masking.hide`, and
+            `replaced`, the tokens of the whole text (batch, width), -100 on padding.
     """
 
     passages: Passages
     masking: Masking
+    all_tokens: bool = False
 
     def __call__(self, chosen, width, random):
         """Inputs and labels of the `chosen` examples, as of `Masking.hide`."""
         p = self.passages
         spans = np.stack([p.starts[chosen], p.stops[chosen]], -1)[:, None]
         inputs, marks = p.laid_out(spans, width, self.masking.pad_id)
-        return self.masking.hide(inputs, marks, random)
+        hidden, labels = self.masking.hide(inputs, marks, random)
+        if self.all_tokens:
+            real = inputs["attention_mask"] == 1
+            tokens = np.where(real, inputs["input_ids"], np.int32(IGNORED))
+            labels = {"masked": labels, "replaced": tokens}
+        return hidden, labels

@@ -39,6 +39,7 @@ class TokenEmbedding(keras.layers.Layer):
         dropout: share of the output dropped.
         initializer: of tables and projection.
         always_project: project where the widths are the same, too (ALBERT).
+        shared: another `TokenEmbedding` whose tables and norm it has, or None.
     """
 
     def __init__(
@@ -50,22 +51,23 @@ class TokenEmbedding(keras.layers.Layer):
         dropout,
         initializer="zeros",
         always_project=False,
+        shared=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        tokens, positions, segments = sizes
 
         def table(rows, name):
+            if shared is not None:
+                return getattr(shared, name)
+            if not rows:
+                return None
             return keras.layers.Embedding(rows, table_width, initializer, name=name)
 
-        self.token_embedding = table(tokens, "token_embedding")
-        self.position_embedding = (
-            table(positions, "position_embedding") if positions else None
-        )
-        self.segment_embedding = (
-            table(segments, "segment_embedding") if segments else None
-        )
-        self.embedding_norm = norm("embedding_norm")
+        self.token_embedding = table(sizes[0], "token_embedding")
+        self.position_embedding = table(sizes[1], "position_embedding")
+        self.segment_embedding = table(sizes[2], "segment_embedding")
+        name = "embedding_norm"
+        self.embedding_norm = norm(name) if shared is None else getattr(shared, name)
         self.dropout = Dropout(dropout, name="dropout")
         self.embedding_proj = (
             keras.layers.Dense(
@@ -79,14 +81,16 @@ class TokenEmbedding(keras.layers.Layer):
     def build(self, shape):
         """Build tables, norm and projection for ids of `shape` (batch, length)."""
         embedded = (*shape, self.table_width)
-        self.token_embedding.build(shape)
-        if self.position_embedding is not None:
-            self.position_embedding.build(shape)
-        if self.segment_embedding is not None:
-            self.segment_embedding.build(shape)
-        self.embedding_norm.build(embedded)
-        if self.embedding_proj is not None:
-            self.embedding_proj.build(embedded)
+        shapes = {
+            self.token_embedding: shape,
+            self.position_embedding: shape,
+            self.segment_embedding: shape,
+            self.embedding_norm: embedded,
+            self.embedding_proj: embedded,
+        }
+        for layer, its_shape in shapes.items():
+            if layer is not None and not layer.built:  # A shared one is.
+                layer.build(its_shape)
 
     def call(self, input_ids, position_ids, token_type_ids=None, training=None):
         """Embed; without `token_type_ids` every token is of segment 0."""

@@ -30,9 +30,10 @@ class BertBackbone(Backbone):
         family: its `Family`.
         config: its `EncoderConfig`.
         initializer: of tables and kernels; None draws N(0, initializer_range).
+        shared: another model's `TokenEmbedding`, whose tables this one has; or None.
     """
 
-    def __init__(self, family, config, initializer=None, name="backbone"):
+    def __init__(self, family, config, initializer=None, name="backbone", shared=None):
         super().__init__(family, config, name=name)
         initializer = initializer or normal(config.initializer_range)
         self.embedding = TokenEmbedding(
@@ -43,6 +44,7 @@ class BertBackbone(Backbone):
             config.hidden_dropout,
             initializer,
             always_project=config.always_projects,
+            shared=shared,
             name="embedding",
         )
         for i in range(config.num_blocks):

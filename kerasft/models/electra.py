@@ -41,6 +41,14 @@ FAMILY = replace(
             "generator_lm_head.weight",
             "gelu",
         ),
+        "replaced_token_detection": Head(
+            build=heads.replaced_token_head,
+            rows=(
+                ("transform/dense", "discriminator_predictions.dense"),
+                ("logits", "discriminator_predictions.dense_prediction"),
+            ),
+            architecture="ForPreTraining",
+        ),
         **heads.token_heads(),
     },
     defaults={"summary_dropout": 0.1},

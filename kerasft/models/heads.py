@@ -159,6 +159,15 @@ def pretraining(tokens, pooler, classifier, pairs, dropout=None):
     )
 
 
+def replaced_token_head(config, size):
+    """The `Head.build` of a logit for each token: whether another stood there."""
+    initializer = normal(config.initializer_range)
+    transform = TokenTransform(
+        config.hidden_size, config.hidden_act, None, initializer, name="transform"
+    )
+    return _built(TokenHead(1, 0.0, initializer, transform, name="head"), config)
+
+
 def _built(head, config):
     head.build((None, None, config.hidden_size))
     return head

@@ -166,6 +166,34 @@ class BinaryCrossEntropy(ItemLoss):
         return weights * ops.convert_to_tensor(self.class_weight, "float32")
 
 
+class ReplacedTokens(ItemLoss):
+    """Whether each token stands where another stood.
+
+    `call` takes the tokens that stood there (batch, length), -100 = not scored, and
+    float32 (batch, length, 2): logits, and the tokens that stand there now.
+
+    Source: Clark et al. 2020 (arXiv:2003.10555), section 2.
+    """
+
+    def __init__(self, name="replaced_tokens"):
+        super().__init__(name)
+
+    def call(self, y_true, y_pred):
+        """Binary cross-entropy of each token, (batch, length)."""
+        logits, replaced = told_and_true(y_true, y_pred)
+        return _binary(replaced, logits)
+
+
+def told_and_true(y_true, y_pred):
+    """Logits that tokens are replaced, and whether they are, 0 or 1, (batch, length).
+
+    Args:
+        y_true, y_pred: as of `ReplacedTokens.call`.
+    """
+    y_true, y_pred = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
+    return y_pred[..., 0], ops.cast(ops.not_equal(y_true, y_pred[..., 1]), "float32")
+
+
 class SquaredError(ItemLoss):
     """Squared distance to one number (batch,) or several (batch, numbers)."""
 

@@ -7,7 +7,12 @@ Class labels of -100 do not count.
 import keras
 from keras import ops
 
-from kerasft.objectives.losses import IGNORED, CrossEntropy, expand_to
+from kerasft.objectives.losses import (
+    IGNORED,
+    CrossEntropy,
+    expand_to,
+    told_and_true,
+)
 
 
 class Accuracy(keras.metrics.Mean):
@@ -143,6 +148,23 @@ class MultiLabelF1(_CountsF1):
         scored = ops.cast(ops.not_equal(y_true, IGNORED), "float32")
         predicted = ops.cast(y_pred > 0, "float32")
         self.add(y_true * scored, predicted * scored, sample_weight)
+
+
+class ReplacedF1(_CountsF1):
+    """F1 of the tokens that stand where another stood."""
+
+    def __init__(self, name="f1"):
+        super().__init__(1, "micro", name)
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Labels and outputs as of `losses.ReplacedTokens`."""
+        weights = ops.cast(ops.not_equal(y_true, IGNORED), "float32")
+        if sample_weight is not None:
+            weights = weights * expand_to(sample_weight, weights)
+        logits, replaced = told_and_true(y_true, y_pred)
+        predicted = ops.cast(logits > 0, "float32")
+        columns = (ops.reshape(t, (-1, 1)) for t in (replaced, predicted))
+        self.add(*columns, ops.reshape(weights, (-1,)))
 
 
 class AbsoluteError(keras.metrics.Mean):

@@ -6,6 +6,7 @@ from kerasft.tasks.masked_lm import MaskedLM
 from kerasft.tasks.multiple_choice import MultipleChoice
 from kerasft.tasks.pretraining import Pretraining
 from kerasft.tasks.question_answerer import QuestionAnswerer
+from kerasft.tasks.replaced_tokens import ReplacedTokenDetection
 from kerasft.tasks.text_classifier import TextClassifier
 from kerasft.tasks.text_embedder import TextEmbedder
 from kerasft.tasks.token_classifier import TokenClassifier
@@ -17,6 +18,7 @@ __all__ = [
     "MultipleChoice",
     "Pretraining",
     "QuestionAnswerer",
+    "ReplacedTokenDetection",
     "TextClassifier",
     "TextEmbedder",
     "TokenClassifier",
@@ -32,4 +34,5 @@ TASKS = Registry(
     multiple_choice=MultipleChoice,
     pretraining=Pretraining,
     few_shot_classifier=FewShotClassifier,
+    replaced_token_detection=ReplacedTokenDetection,
 )

@@ -108,14 +108,18 @@ class Task(TrainStep, Feeding, keras.Model):
             CheckpointError: the folder holds something that is no checkpoint.
         """
         with atomic_folder(folder) as new:
-            pretrained.write_model(
-                new,
-                self.backbone,
-                config=self.saved_config(),
-                head_name=self.head_name,
-                head=self.head,
-            )
-            self.tokenizer.save(new)
+            self.write(new)
+
+    def write(self, folder):
+        """Write config, weights and tokenizer into an existing, empty folder."""
+        pretrained.write_model(
+            folder,
+            self.backbone,
+            config=self.saved_config(),
+            head_name=self.head_name,
+            head=self.head,
+        )
+        self.tokenizer.save(folder)
 
     def load_saved(self, folder):
         """Load the weights that `save_pretrained` of this task has written."""

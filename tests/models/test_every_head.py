@@ -34,6 +34,7 @@ AUTO = {
     "multiple_choice": AutoModelForMultipleChoice,
     "masked_lm": AutoModelForMaskedLM,
     "pretraining": AutoModelForPreTraining,
+    "replaced_token_detection": AutoModelForPreTraining,
 }
 OVER_VOCABULARY = ("masked_lm", "pretraining")
 SIZES = {"text_classifier": 3, "token_classifier": 3, "question_answerer": 2}
@@ -74,7 +75,8 @@ def our_logits(backbone, head, head_name, batch):
     if head_name == "pretraining":
         found = head(hidden, backbone.token_table)
         return np.asarray(found["masked"]), np.asarray(found["pair"])
-    return np.asarray(head(hidden, attention_mask=batch["attention_mask"]))
+    logits = np.asarray(head(hidden, attention_mask=batch["attention_mask"]))
+    return logits[..., 0] if head_name == "replaced_token_detection" else logits
 
 
 def assert_same_logits(ours, theirs, batch):
@@ -82,7 +84,8 @@ def assert_same_logits(ours, theirs, batch):
         for pair in zip(ours, theirs, strict=True):
             assert_same_logits(*pair, batch)
         return
-    if ours.ndim == 3:  # Of every token: what stands on padding does not matter.
+    if ours.shape[:2] == batch["input_ids"].shape:
+        # Of every token: what stands on padding does not matter.
         real = batch["attention_mask"] == 1
         ours, theirs = ours[real], theirs[real]
     assert_allclose(ours, theirs, **EXACT)

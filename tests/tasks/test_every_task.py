@@ -13,6 +13,7 @@ from tiny_encoders import save_torch, torch_model
 from tiny_tasks import (
     LABELS,
     TAGS,
+    save_tiny_bert,
     tiny_choices,
     tiny_documents,
     tiny_masked,
@@ -39,6 +40,7 @@ ROWS = {
     "multiple_choice": tiny_choices,
     "pretraining": tiny_documents,
     "few_shot_classifier": tiny_rows,
+    "replaced_token_detection": tiny_documents,
 }
 ARGUMENTS = {
     "text_classifier": {"labels": LABELS},
@@ -49,6 +51,7 @@ ARGUMENTS = {
     "multiple_choice": {},
     "pretraining": {},
     "few_shot_classifier": {"labels": LABELS},
+    "replaced_token_detection": {},
 }
 QUESTIONS = {
     "text_classifier": lambda rows: rows.texts(),
@@ -59,6 +62,7 @@ QUESTIONS = {
     "multiple_choice": lambda rows: [rows[i] for i in range(len(rows))],
     "pretraining": lambda rows: list(zip(rows.texts(), rows.texts(), strict=True)),
     "few_shot_classifier": lambda rows: rows.texts(),
+    "replaced_token_detection": lambda rows: rows.texts(),
 }
 
 
@@ -76,6 +80,22 @@ def name(request):
     return request.param
 
 
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Random models without a head: model type -> folder."""
+    keras.utils.set_random_seed(0)
+    return {
+        model_type: save_tiny_bert(tmp_path_factory.mktemp(model_type), model_type)
+        for model_type in ("bert", "electra")
+    }
+
+
+@pytest.fixture
+def folder(name, folders):
+    head_name = TASKS[name].head_name
+    return next(folders[m] for m in folders if head_name in FAMILIES[m].heads)
+
+
 @pytest.fixture
 def task(name, folder):
     return made(name, folder)
@@ -87,11 +107,8 @@ def made(name, folder, **options):
 
 
 def files_of(folder):
-    return {
-        path.relative_to(folder): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder): path.read_bytes() for path in files}
 
 
 def test_it_is_public_and_described(name):
