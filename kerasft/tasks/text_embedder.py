@@ -36,10 +36,7 @@ METRICS = {
 
 
 class TextEmbedder(Task):
-    """Vectors (batch, size) of texts.
-
-    Of rows of several texts, ids (batch, columns, length), they are (batch, columns,
-    size).
+    """Vectors (batch, size) of texts; of ids (batch, columns, length) one for each.
 
     Args:
         backbone: hidden states of token ids.
@@ -110,7 +107,7 @@ class TextEmbedder(Task):
         """Make ready for `fit`; what is not given is the task's own.
 
         Args:
-            optimizer: None: the recipe `kerasft.adamw()`.
+            optimizer: None: `kerasft.adamw()`.
             loss: "ranking" (for pairs, triples, and texts alone, which is SimCSE; None
                 is this one), "symmetric_ranking" (for pairs), "triplet" (for triples),
                 "cosine" or "contrastive" (for scored pairs), "classes" (for texts

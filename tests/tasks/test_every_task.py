@@ -92,8 +92,8 @@ def folders(tmp_path_factory):
 
 @pytest.fixture
 def folder(name, folders):
-    head_name = TASKS[name].head_name
-    return next(folders[m] for m in folders if head_name in FAMILIES[m].heads)
+    task = TASKS[name]
+    return next(folders[m] for m in folders if task.serves(FAMILIES[m]))
 
 
 @pytest.fixture
