@@ -148,6 +148,15 @@ class Passages:
     def __len__(self):
         return len(self.starts)
 
+    @property
+    def texts_per_row(self) -> int:
+        """One: two that are a pair are in one example."""
+        return 1
+
+    def tokens(self, chosen=slice(None)) -> int:
+        """How many tokens the `chosen` examples have, or all."""
+        return int(self.lengths[chosen].sum(dtype="int64"))
+
     def release(self):
         """Give back the memory of what was read of a file."""
         self.documents.release()

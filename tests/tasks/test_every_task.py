@@ -173,7 +173,16 @@ def test_a_failed_save_leaves_the_earlier_one(name, task, tmp_path, monkeypatch)
     assert [path.name for path in tmp_path.iterdir()] == ["saved"]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+def pairs_of_task_and_family():
+    """All pairs; quick are so many that each task and each family is in one."""
+    for i, name in enumerate(TASKS):
+        for j, family in enumerate(FAMILIES):
+            quick = name == "text_classifier" or i % len(FAMILIES) == j
+            marks = () if quick else pytest.mark.slow
+            yield pytest.param(name, family, marks=marks)
+
+
+@pytest.mark.parametrize("name, family", pairs_of_task_and_family())
 def test_it_runs_on_every_family_that_has_a_head_for_it(name, family, tmp_path):
     save_torch(torch_model(family), tmp_path)
     save_tokenizer(tmp_path, typed="roberta" not in family)
