@@ -35,8 +35,10 @@ class Gaps:
         """Read texts with the tokenizer's mask string in them.
 
         Raises:
-            DataError: a text is longer than the model takes.
+            DataError: there are no texts, or one is longer than the model takes.
         """
+        if not len(texts):
+            raise DataError("There are no texts to read.")
         backend = tokenizer.reading_masks().backend
         encodings = backend.encode_batch(list(texts), add_special_tokens=True)
         lengths = np.array([len(encoding.ids) for encoding in encodings], "int32")
@@ -50,7 +52,7 @@ class Gaps:
         ids = [np.array(encoding.ids, "int32") for encoding in encodings]
         places = [np.flatnonzero(row == tokenizer.mask_id) for row in ids]
         counts = np.array([len(row) for row in places])
-        positions = np.zeros((len(texts), counts.max()), "int32")
+        positions = np.zeros((len(texts), counts.max(initial=1)), "int32")
         for row, found in zip(positions, places, strict=True):
             row[: len(found)] = found
         offsets = [

@@ -111,6 +111,11 @@ class ReplacedTokenDetection(MaskedTask):
             (new / FOLDER).mkdir()
             self.generator.write(new / FOLDER)
 
+    def load_saved(self, folder):
+        """Load the weights of both models that `save_pretrained` has written."""
+        super().load_saved(folder)
+        self.generator.load_saved(Path(folder) / FOLDER)
+
     def call(self, inputs, training=None):
         """Compute the logits."""
         if inputs.get("masked_positions") is None:

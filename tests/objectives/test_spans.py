@@ -12,7 +12,7 @@ from seqeval.metrics.sequence_labeling import get_entities
 
 from kerasft._errors import SettingsError
 from kerasft.objectives.losses import IGNORED
-from kerasft.objectives.span_metrics import AVERAGES, EntityScores
+from kerasft.objectives.span_metrics import AVERAGES, EntityScores, entity_bounds
 from kerasft.objectives.spans import SCHEMES, TagSet
 
 MODES = [None, *SCHEMES]
@@ -90,7 +90,8 @@ def test_every_pair_is_counted_as_seqeval_counts_it(mode):
     found = []
     for sequences in (actual, predicted):
         padded = keras.ops.convert_to_tensor(sequences.astype("int32"))
-        found.append([np.asarray(part) for part in metric._entities(padded)])
+        parts = entity_bounds(metric.tag_set, padded)
+        found.append([np.asarray(part) for part in parts])
     for i in range(len(actual)):
         for (ends, begins, types), sequences in zip(
             found, (actual, predicted), strict=True

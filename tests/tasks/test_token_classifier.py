@@ -168,7 +168,7 @@ def test_a_tagger_learns_and_tells_spans_of_the_text(folder):
 
 
 def test_plain_classes_of_words_are_told_word_by_word(folder):
-    task = kft.TokenClassifier.from_pretrained(folder, labels=("ADJ", "NOUN"))
+    task = wider(new_task(folder, labels=("ADJ", "NOUN"), scheme=None))
     assert not task.finds_entities
     found = task.predict_text(["A good film."])[0]
     assert [one["text"] for one in found] == ["A", "good", "film", "."]
