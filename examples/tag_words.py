@@ -1,11 +1,11 @@
 """Find the part of speech of every word, of newspaper text in Portuguese.
 
 Command   python examples/tag_words.py
-Minutes   TODO
-Expected  TODO
+Minutes   7 (two cores with other work on them; two epochs of 800 sentences take 5)
+Expected  0.84 of the held-out words right, macro F1 0.70
 
-Rows: 8,420 sentences of the treebank Porttinari-base, four fifths to train on. The
-checkpoint knows English alone, so most of what it needs it learns here. With
+Rows: the first 1,000 of 8,420 sentences of the treebank Porttinari-base, four fifths to
+train on. The checkpoint knows English alone: what it needs it learns here. With
 `--crf` a conditional random field scores whole tag sequences.
 TensorBoard: tensorboard --logdir tb_logs
 """
@@ -22,7 +22,7 @@ import kerasft as kft
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--checkpoint", help="folder or hub name; default: MiniLM-L6")
-    parser.add_argument("--rows", type=int, default=8_420, help="sentences to use")
+    parser.add_argument("--rows", type=int, default=1_000, help="sentences to use")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--crf", action="store_true", help="score whole sequences")
     parser.add_argument("--out", default="saved_models/tags")

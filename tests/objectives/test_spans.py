@@ -47,6 +47,10 @@ def theirs(tags, sequence):
     return [(one.tag, one.start, one.end) for one in found]
 
 
+def slowly(value):
+    return pytest.param(value, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_entities_of_ten_thousand_sequences_are_seqevals(mode):
     tags = tag_set(mode)
@@ -55,7 +59,7 @@ def test_entities_of_ten_thousand_sequences_are_seqevals(mode):
         assert tags.entities(row) == theirs(tags, sequence), sequence
 
 
-@pytest.mark.parametrize("average", AVERAGES)
+@pytest.mark.parametrize("average", [AVERAGES[0], *map(slowly, AVERAGES[1:])])
 @pytest.mark.parametrize("mode", MODES)
 def test_scores_of_ten_thousand_pairs_are_seqevals(mode, average):
     tags = tag_set(mode)
