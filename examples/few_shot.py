@@ -1,8 +1,8 @@
 """Eight texts a topic: a few-shot classifier against plain fine-tuning on the same.
 
 Command   python examples/few_shot.py
-Minutes   MINUTES
-Expected  EXPECTED
+Minutes   10 for 5 draws on two cores (an estimate)
+Expected  few-shot above plain fine-tuning on the same 40 articles (not measured yet)
 
 Each draw takes eight BBC articles of each of the five topics. The few-shot classifier
 learns from pairs of them and puts a logistic head on the vectors; plain fine-tuning
