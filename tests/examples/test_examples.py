@@ -13,7 +13,14 @@ from nbclient import NotebookClient
 FOLDER = Path(__file__).parents[2] / "examples"
 SCRIPTS = sorted(p.stem for p in FOLDER.glob("*.py") if p.stem != "real_inputs")
 NOTEBOOKS = sorted(path.name for path in FOLDER.glob("*.ipynb"))
+LONG = ("continue_pretraining", "few_shot", "tag_words")
 FEW = {"ROWS": "40", "EPOCHS": "1"}
+
+
+def marked_if_long(names):
+    """Those that take minutes even with few rows are slow."""
+    for name in names:
+        yield pytest.param(name, marks=pytest.mark.slow if name in LONG else ())
 
 
 def notebook(name):
@@ -26,7 +33,7 @@ def header(name):
     return ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_text("utf-8")))
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("name", marked_if_long(SCRIPTS))
 def test_a_script_leaves_a_checkpoint_and_what_it_exports(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     program = importlib.import_module(name)
