@@ -28,7 +28,7 @@ class Accuracy(keras.metrics.Mean):
         weights = ops.cast(ops.greater_equal(y_true, 0), "float32")
         if sample_weight is not None:
             weights = weights * expand_to(sample_weight, weights)
-        return super().update_state(right, sample_weight=weights)
+        return super().update_state(*_flat(right, weights))
 
 
 class Perplexity(keras.metrics.Mean):
@@ -44,7 +44,7 @@ class Perplexity(keras.metrics.Mean):
         if sample_weight is not None:
             weights = weights * expand_to(sample_weight, weights)
         values = self.cross_entropy.call(y_true, y_pred)
-        return super().update_state(values, sample_weight=weights)
+        return super().update_state(*_flat(values, weights))
 
     def result(self):
         """At least 1."""
@@ -211,3 +211,8 @@ class Pearson(keras.metrics.Metric):
         root = ops.sqrt(ops.maximum((xx - x * x / n) * (yy - y * y / n), 0.0))
         ratio = (xy - x * y / n) / ops.maximum(root, 1e-12)
         return ops.cast(ops.where(root > 1e-12, ratio, 0.0), "float32")
+
+
+def _flat(values, weights):
+    """Both (items,), for Keras would take means over rows first."""
+    return ops.reshape(values, (-1,)), ops.reshape(weights, (-1,))
