@@ -44,7 +44,7 @@ class ChoiceRows(TableRows):
 
     @property
     def label_type(self) -> str:
-        """ "choice", or "none"."""
+        """Either "choice" or "none"."""
         return "choice" if self.has_labels else "none"
 
 

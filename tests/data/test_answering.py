@@ -167,3 +167,22 @@ def test_windows_that_would_not_move_on_are_refused(tokenizer):
         question_examples(rows, tokenizer, overlap=15)
     with pytest.raises(DataError, match="no rows"):
         question_examples(rows.select([]), tokenizer)
+
+
+def test_windows_of_real_articles_are_those_of_the_reference(minilm, bbc_texts):
+    tokenizer = Tokenizer.from_pretrained(minilm, 512).shortened(128)
+    articles, question = bbc_texts[::40], "What was announced, and by whom?"
+    found = question_examples(
+        kft.from_questions([question] * len(articles), articles), tokenizer, 32
+    )
+    backend = Reference.from_file(str(minilm / "tokenizer.json"))
+    backend.no_padding()
+    backend.enable_truncation(128, stride=32, strategy="only_second")
+    expected, characters = [], []
+    for encoding in backend.encode_batch([(question, text) for text in articles]):
+        for window in (encoding, *encoding.overflowing):
+            expected += window.ids
+            sides = zip(window.sequence_ids, window.offsets, strict=True)
+            characters += [offsets for side, offsets in sides if side == 1]
+    assert found.examples.ids.tolist() == expected
+    assert np.concatenate(found.characters).tolist() == [list(c) for c in characters]
