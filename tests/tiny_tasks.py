@@ -128,3 +128,36 @@ def tiny_documents(count=43, seed=0):
     """Texts of three sentences."""
     lines = tiny_rows(3 * count, seed).texts()
     return kft.from_lists([". ".join(lines[i::count]) + "." for i in range(count)])
+
+
+def tiny_relations(count=43, seed=0):
+    """Two words of a film, which may be the same: whether both are good, or bad."""
+    random = np.random.default_rng(seed)
+    kinds = {word: "good" for word in GOOD.split()} | {w: "bad" for w in BAD.split()}
+    texts, heads, tails, labels = [], [], [], []
+    for _ in range(count):
+        words = random.choice(list(kinds), random.integers(2, 12)).tolist()
+        first, second = random.integers(0, len(words), 2)
+        texts.append(words)
+        heads.append((first, first + 1))
+        tails.append((second, second + 1))
+        both = {kinds[words[first]], kinds[words[second]]}
+        labels.append(both.pop() if len(both) == 1 else "meh")
+    return kft.from_relations(texts, heads, tails, labels)
+
+
+def tiny_triples(count=43, seed=0):
+    """Each "very" belongs to the word after it, and dislikes the one before it."""
+    random = np.random.default_rng(seed)
+    texts, triples = [], []
+    for _ in range(count):
+        words = random.choice(f"{GOOD} {BAD} very".split(), random.integers(2, 12))
+        texts.append(words.tolist())
+        found = []
+        for i in np.flatnonzero(words == "very"):
+            if i + 1 < len(words):
+                found.append(((i, i + 1), "of", (i + 1, i + 2)))
+            if i:
+                found.append(((i, i + 1), "dislikes", (i - 1, i)))
+        triples.append(found)
+    return kft.from_triples(texts, triples)

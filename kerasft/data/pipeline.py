@@ -45,6 +45,8 @@ class Batches:
         make: (example numbers, padded length, generator) -> the batch, where it is
             more than examples and labels as they are. The generator depends on seed,
             epoch and step; without shuffling, every epoch is the first.
+        extras: name -> int32 (tokens,), further inputs with a value for each of
+            `examples.ids`; padded with 0.
     """
 
     examples: Examples | TextColumns
@@ -55,6 +57,7 @@ class Batches:
     per_token: bool = False
     epoch: int = 0
     make: Callable | None = None
+    extras: dict = field(default_factory=dict)
     _known: tuple | None = field(default=None, init=False, repr=False)
 
     def __len__(self):
@@ -149,6 +152,8 @@ class Batches:
 
     def _as_they_are(self, chosen, width):
         inputs = padded(self.examples, chosen, width, self.pad_id)
+        for name, values in self.extras.items():
+            inputs[name] = laid_out(self.examples, chosen, width, values, 0)
         if self.labels is None:
             return inputs
         if self.per_token:

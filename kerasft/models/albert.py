@@ -60,6 +60,7 @@ FAMILY = replace(
             dropout="head_dropout",
         ),
         **heads.token_heads(),
+        **heads.relation_heads(),
     },
     # What config.json may leave out, then what is so in every ALBERT.
     defaults={

@@ -199,6 +199,7 @@ FAMILY = Family(
             MASKED, "bert.pooler.dense", "cls.seq_relationship", "next"
         ),
         **heads.token_heads(),
+        **heads.relation_heads(),
     },
     only=ONLY,
 )

@@ -19,6 +19,8 @@ WORDS = ("position_embedding_type", "summary_activation", "summary_type")
 TASK_ROWS = (
     ("tag_scheme", "tagging_scheme"),
     ("no_answer_threshold", "no_answer_threshold"),
+    ("mention_pooling", "mention_pooling"),
+    ("no_relation_id", "no_relation_id"),
 )
 WRITTEN_ANEW = ("num_labels", "trust_remote_code")
 
@@ -73,6 +75,10 @@ class EncoderConfig:
     """How a tagger's labels make entities."""
     no_answer_threshold: float | None = None
     """By how much "no answer" must outscore the best one to be given."""
+    mention_pooling: str | None = None
+    """Which tokens stand for a mention whose relation is asked: "marks", "mentions"."""
+    no_relation_id: int | None = None
+    """Which of `labels` says that there is none."""
     extra: dict = field(default_factory=dict, compare=False)
     """Further numbers of config.json, kept for saving."""
 

@@ -84,6 +84,8 @@ CHECKS = {
     "no_answer_threshold": _number(
         lambda value: abs(value) <= 1e9, "a number from -1e9 to 1e9", optional=True
     ),
+    "mention_pooling": _one_of(("marks", "mentions")),
+    "no_relation_id": _integer(0, 10_000_000, optional=True),
     "layer_types": _all_of(("full_attention", "sliding_attention")),
     "local_attention": _integer(1, 10_000_000),
     "full_theta": _number(lambda value: 1 < value <= 1e12, "above 1, at most 1e12"),

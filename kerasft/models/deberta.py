@@ -216,6 +216,7 @@ FAMILY = replace(
         ),
         "masked_lm": bert.MASKED,
         **heads.token_heads("hidden_dropout"),
+        **heads.relation_heads(),
     },
     defaults={
         "type_vocab_size": 0,

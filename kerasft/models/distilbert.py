@@ -64,6 +64,7 @@ FAMILY = replace(
             "vocab_projector.weight",
         ),
         **heads.token_heads("hidden_dropout", "answer_dropout"),
+        **heads.relation_heads(),
     },
     defaults={
         "type_vocab_size": 0,

@@ -50,6 +50,7 @@ FAMILY = replace(
             architecture="ForPreTraining",
         ),
         **heads.token_heads(),
+        **heads.relation_heads(),
     },
     defaults={"summary_dropout": 0.1},
     # Another summary of the text is another formula.

@@ -5,8 +5,10 @@ a `CRF`, too.
 """
 
 from kerasft.layers.initializer import normal
+from kerasft.layers.mention_head import MentionHead
 from kerasft.layers.norm import norm_maker
 from kerasft.layers.pooling import FirstTokenHead
+from kerasft.layers.span_pairs import TripleHead
 from kerasft.layers.token_head import (
     PretrainingHead,
     TokenHead,
@@ -105,6 +107,38 @@ def token_heads(tag_dropout="head_dropout", answer_dropout=None):
             architecture="ForQuestionAnswering",
         ),
     }
+
+
+def relation_heads():
+    """Heads of relations; `transformers` has none, and leaves their weights unread."""
+    return {
+        "relation_extractor": Head(
+            build=_mention_head,
+            rows=(("dense", "relation.dense"), ("logits", "relation.classifier")),
+            architecture="Model",
+        ),
+        "triple_extractor": Head(
+            build=_triple_head,
+            rows=tuple(
+                (f"{part}/{layer}", f"triples.{part}.{layer}")
+                for part in ("mentions", "starts", "ends")
+                for layer in ("dense", "bias")
+            ),
+            architecture="Model",
+        ),
+    }
+
+
+def _mention_head(config, num_labels):
+    initializer = normal(config.initializer_range)
+    head = MentionHead(num_labels, config.head_dropout, initializer, name="head")
+    return _built(head, config)
+
+
+def _triple_head(config, relations):
+    initializer = normal(config.initializer_range)
+    head = TripleHead(relations, config.head_dropout, initializer, name="head")
+    return _built(head, config)
 
 
 CRF_ROW = ("crf", "crf")  # No model of `transformers` has one; they leave it unread.

@@ -22,7 +22,7 @@ from kerasft.layers.rotary import RotaryAttention, rotation
 from kerasft.layers.token_head import TokenHead, TokenTransform, VocabularyHead
 from kerasft.models.backbone import Backbone
 from kerasft.models.family import Family, Head
-from kerasft.models.heads import CRF_ROW, one_logit
+from kerasft.models.heads import CRF_ROW, one_logit, relation_heads
 from kerasft.models.modernbert_config import (
     FULL,
     LOCAL,
@@ -287,6 +287,7 @@ FAMILY = Family(
             pretrained=PRETRAINED["tokens"],
             tied="decoder.weight",
         ),
+        **relation_heads(),
     },
     defaults={
         "type_vocab_size": 0,
@@ -295,6 +296,5 @@ FAMILY = Family(
         "attention_dropout": 0.0,
         "mlp_dropout": 0.0,
         "classifier_dropout": 0.0,
-        "local_attention": 128,
     },
 )

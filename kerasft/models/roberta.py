@@ -36,6 +36,7 @@ FAMILY = replace(
             "gelu",
         ),
         **heads.token_heads(),
+        **heads.relation_heads(),
     },
     defaults={"pad_token_id": 1, "positions_after_padding": True},
 )

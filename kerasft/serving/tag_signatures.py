@@ -98,7 +98,7 @@ def _entities(model, face, graph, text):
         "label": label,
         "start": start,
         "end": end,
-        "text": _cut_out(text, row, start, end),
+        "text": cut_out(text, row, start, end),
         "score": _means(chances, row, begin, stop),
     }
 
@@ -173,8 +173,14 @@ def _means(chances, row, begin, stop):
     return tf.cast(total / tf.cast(stop - begin, tf.float64), tf.float32)
 
 
-def _cut_out(text, row, start, end):
-    """Characters `start` to `end` of the texts of each span."""
+def cut_out(text, row, start, end):
+    """Characters `start` to `end` of the text that each span is of.
+
+    Args:
+        text: (batch,) strings.
+        row: int32 (spans,), the number of its text.
+        start, end: int32 (spans,).
+    """
     with tf.device("CPU"):
         points = tf.strings.unicode_decode(text, "UTF-8")
         begins = tf.gather(tf.cast(points.row_starts(), tf.int32), row)

@@ -6,10 +6,12 @@ from kerasft.tasks.masked_lm import MaskedLM
 from kerasft.tasks.multiple_choice import MultipleChoice
 from kerasft.tasks.pretraining import Pretraining
 from kerasft.tasks.question_answerer import QuestionAnswerer
+from kerasft.tasks.relation_extractor import RelationExtractor
 from kerasft.tasks.replaced_tokens import ReplacedTokenDetection
 from kerasft.tasks.text_classifier import TextClassifier
 from kerasft.tasks.text_embedder import TextEmbedder
 from kerasft.tasks.token_classifier import TokenClassifier
+from kerasft.tasks.triple_extractor import TripleExtractor
 
 __all__ = [
     "TASKS",
@@ -18,10 +20,12 @@ __all__ = [
     "MultipleChoice",
     "Pretraining",
     "QuestionAnswerer",
+    "RelationExtractor",
     "ReplacedTokenDetection",
     "TextClassifier",
     "TextEmbedder",
     "TokenClassifier",
+    "TripleExtractor",
 ]
 
 TASKS = Registry(
@@ -35,4 +39,6 @@ TASKS = Registry(
     pretraining=Pretraining,
     few_shot_classifier=FewShotClassifier,
     replaced_token_detection=ReplacedTokenDetection,
+    relation_extractor=RelationExtractor,
+    triple_extractor=TripleExtractor,
 )

@@ -1,7 +1,8 @@
 """From rows to batches, and from texts to predictions, for every task."""
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import keras
@@ -23,6 +24,7 @@ class Fed(NamedTuple):
         rows: (examples,) the row of each; None: one example a row.
         make: what makes batches of them, as of `Batches`, labels included; None:
             they are fed as they are.
+        extras: further inputs by name, as of `Batches`.
     """
 
     examples: Examples | TextColumns
@@ -30,6 +32,7 @@ class Fed(NamedTuple):
     per_token: bool = False
     rows: np.ndarray | None = None
     make: Callable | None = None
+    extras: Mapping = MappingProxyType({})
 
 
 class Feeding(abc.ABC):
@@ -118,16 +121,18 @@ class Feeding(abc.ABC):
             self.tokenizer.pad_id,
             per_token=fed.per_token,
             make=fed.make,
+            extras=dict(fed.extras),
         )
         return batches.dataset()
 
-    def outputs(self, examples, batch_size=32, make=None):
+    def outputs(self, examples, batch_size=32, make=None, extras=None):
         """The model's outputs, batch by batch; examples of like length go together.
 
         Args:
             examples: token ids.
             batch_size: examples worked on at once.
             make: what makes the batches, as of `Batches`.
+            extras: further inputs by name, as of `Batches`.
 
         Yields:
             Numbers of examples (batch,), and their outputs, float32 (batch, ...), or a
@@ -142,7 +147,13 @@ class Feeding(abc.ABC):
             max_shapes=_usual_shapes(),
         )
         order = plan.order(0)
-        batches = Batches(examples, plan, pad_id=self.tokenizer.pad_id, make=make)
+        batches = Batches(
+            examples,
+            plan,
+            pad_id=self.tokenizer.pad_id,
+            make=make,
+            extras=extras or {},
+        )
         for step, inputs in enumerate(batches.dataset()):
             chosen, _ = plan.batch(order, step)
             outputs = self.predict_on_batch(inputs)

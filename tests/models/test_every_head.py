@@ -38,7 +38,12 @@ AUTO = {
 }
 OVER_VOCABULARY = ("masked_lm", "pretraining")
 SIZES = {"text_classifier": 3, "token_classifier": 3, "question_answerer": 2}
-CASES = [(family, head) for family in FAMILIES for head in FAMILIES[family].heads]
+CASES = [
+    (family, head)
+    for family in FAMILIES
+    for head in FAMILIES[family].heads
+    if head in AUTO  # `transformers` has none for relations.
+]
 
 
 @pytest.fixture(params=CASES, ids="-".join)

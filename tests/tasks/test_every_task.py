@@ -19,8 +19,10 @@ from tiny_tasks import (
     tiny_masked,
     tiny_pairs,
     tiny_questions,
+    tiny_relations,
     tiny_rows,
     tiny_tagged,
+    tiny_triples,
 )
 from tiny_tokenizers import save_tokenizer
 
@@ -41,6 +43,8 @@ ROWS = {
     "pretraining": tiny_documents,
     "few_shot_classifier": tiny_rows,
     "replaced_token_detection": tiny_documents,
+    "relation_extractor": tiny_relations,
+    "triple_extractor": tiny_triples,
 }
 ARGUMENTS = {
     "text_classifier": {"labels": LABELS},
@@ -52,6 +56,8 @@ ARGUMENTS = {
     "pretraining": {},
     "few_shot_classifier": {"labels": LABELS},
     "replaced_token_detection": {},
+    "relation_extractor": {"labels": LABELS, "no_relation": "meh"},
+    "triple_extractor": {"labels": ("dislikes", "of")},
 }
 QUESTIONS = {
     "text_classifier": lambda rows: rows.texts(),
@@ -63,6 +69,8 @@ QUESTIONS = {
     "pretraining": lambda rows: list(zip(rows.texts(), rows.texts(), strict=True)),
     "few_shot_classifier": lambda rows: rows.texts(),
     "replaced_token_detection": lambda rows: rows.texts(),
+    "relation_extractor": lambda rows: [rows[i] for i in range(len(rows))],
+    "triple_extractor": lambda rows: rows.texts(),
 }
 
 
