@@ -1,22 +1,17 @@
 """Report on tags: which entities were found, which were missed, which were made up.
 
 An entity counts as seqeval counts it; without entities every word is one of its tag's.
-A macro mean is over the types that occur or are predicted.
 """
-
-from collections import Counter
 
 import numpy as np
 from sklearn import metrics as sklearn_metrics
 
 from kerasft.training import plots
-from kerasft.training.quality import Mistake, lines, table
-
-AVERAGES = ("macro", "micro", "weighted")
-COLUMNS = ("precision", "recall", "f1", "support")
+from kerasft.training.quality import Mistake
+from kerasft.training.set_report import SetReport
 
 
-class TagReport:
+class TagReport(SetReport):
     """Quality of tags; tells what a `Report` tells.
 
     Args:
@@ -27,60 +22,24 @@ class TagReport:
     """
 
     def __init__(self, labels, words, entities_of, kind_of):
-        self.labels, self.words = tuple(labels), words
-        self.kind_of = np.asarray(kind_of)
-        self.found = [
+        found = [
             (set(entities_of(true)), set(entities_of(predicted)))
             for true, predicted, _ in words
         ]
-
-    def _counts(self):
-        """Hits, predicted and actual entities of each type, (3, types)."""
-        counters = [Counter(), Counter(), Counter()]
-        for actual, predicted in self.found:
-            for counter, some in zip(
-                counters, (actual & predicted, predicted, actual), strict=True
-            ):
-                counter.update(kind for kind, *_ in some)
-        return np.array([[c[kind] for kind in self.labels] for c in counters], float)
+        super().__init__(labels, found)
+        self.words, self.kind_of = words, np.asarray(kind_of)
 
     @property
-    def metrics(self):
-        """Accuracy of words, averages over types, then every type: "f1/PER"."""
-        numbers = {"accuracy": self._accuracy()}
-        counts = self._counts()
-        for name, values in _averages(counts).items():
-            for column, value in zip(COLUMNS, values, strict=False):
-                numbers[f"{column}_{name}"] = float(value)
-        for label, values in zip(self.labels, _by_type(counts).T, strict=True):
-            for column, value in zip(COLUMNS, values, strict=True):
-                numbers[f"{column}/{label}"] = float(value)
-        return numbers
-
-    def _accuracy(self):
+    def overall(self):
+        """Accuracy of words."""
         right = sum(int((true == guess).sum()) for true, guess, _ in self.words)
-        return right / max(1, sum(len(true) for true, *_ in self.words))
-
-    def text(self):
-        """One line a type, then the averages, then accuracy of words."""
-        counts = self._counts()
-        rows = [
-            (label, *values, int(support))
-            for label, (*values, support) in zip(
-                self.labels, _by_type(counts).T, strict=True
-            )
-        ]
-        total = int(counts[2].sum())
-        rows += [(f"({n})", *v, total) for n, v in _averages(counts).items()]
-        overall = lines({"accuracy": self._accuracy()})
-        return "\n".join([*table(("type", *COLUMNS), rows), "", *overall])
+        total = max(1, sum(len(true) for true, *_ in self.words))
+        return {"accuracy": right / total}
 
     def figures(self):
         """F1 of each type, and which types words are taken for."""
-        return {
-            "f1_by_type": plots.f1_bars(_by_type(self._counts())[2], self.labels),
-            "confusion_matrix": plots.confusion_matrix(*self._confusion()),
-        }
+        matrix = plots.confusion_matrix(*self._confusion())
+        return {**super().figures(), "confusion_matrix": matrix}
 
     def _confusion(self):
         """Counts (true type, predicted type) of words, and the names of both."""
@@ -106,38 +65,6 @@ class TagReport:
                 rows.append(Mistake(i, _told(missed), _told(extra), float(sure)))
         return sorted(rows, key=lambda one: -one.score)[:most]
 
-    def curve_data(self):
-        """None: an entity has no probability of its own."""
-        return {}
-
 
 def _told(entities):
     return ", ".join(f"{kind} {b}-{e - 1}" for kind, b, e in entities) or "(none)"
-
-
-def _by_type(counts):
-    """Precision, recall, F1 and support of each type, (4, types)."""
-    hits, predicted, actual = counts
-    precision, recall = _divided(hits, predicted), _divided(hits, actual)
-    return np.array([precision, recall, _divided(2 * hits, predicted + actual), actual])
-
-
-def _averages(counts):
-    hits, predicted, actual = counts.sum(1)
-    both = predicted + actual
-    micro = [
-        _divided(hits, predicted),
-        _divided(hits, actual),
-        _divided(2 * hits, both),
-    ]
-    found = _by_type(counts)
-    seen = (counts[1] + counts[2]) > 0
-    macro = found[:3, seen].mean(axis=1) if seen.any() else np.zeros(3)
-    weights = counts[2] if counts[2].any() else None
-    weighted = np.average(found[:3], axis=1, weights=weights)
-    return dict(zip(AVERAGES, (macro, np.array(micro), weighted), strict=True))
-
-
-def _divided(above, below):
-    above, below = np.asarray(above, float), np.asarray(below, float)
-    return np.where(below > 0, above / np.maximum(below, 1e-9), 0.0)
