@@ -8,7 +8,6 @@ import json
 from pathlib import Path
 
 import kerasft
-from kerasft.workflows.jobs import JOBS
 
 PACKAGES = ("keras", "tensorflow", "tokenizers", "numpy")
 MAIN_METRICS = (
@@ -31,7 +30,7 @@ def model_card(settings, rows, task, reports: dict) -> str:
     """The text of the card.
 
     Args:
-        settings: `FinetuneSettings` of the run.
+        settings: `RunSettings` of the run.
         rows: its `TrainingRows`.
         task: the trained task.
         reports: part of the data -> Report.
@@ -66,8 +65,8 @@ def model_card(settings, rows, task, reports: dict) -> str:
 def _front_matter(settings, name, metrics):
     """YAML; JSON strings are valid YAML, so any name may be quoted so."""
     lines = [
-        "library_name: transformers",
-        f"pipeline_tag: {JOBS[settings.task].pipeline_tag}",
+        f"library_name: {settings.job.library}",
+        f"pipeline_tag: {settings.job.pipeline_tag}",
         "tags: [kerasft, keras]",
     ]
     if not Path(settings.checkpoint).expanduser().is_dir():
@@ -77,7 +76,7 @@ def _front_matter(settings, name, metrics):
     for part, numbers in metrics.items():
         if numbers:
             lines += [
-                f"  - task: {{type: {JOBS[settings.task].pipeline_tag}}}",
+                f"  - task: {{type: {settings.job.pipeline_tag}}}",
                 f"    dataset: {{name: {json.dumps(part)}, type: {json.dumps(part)}}}",
                 "    metrics:",
             ]
@@ -110,13 +109,10 @@ def _labels(names):
 
 
 def _use(task, settings):
-    asked = '"Some text."'
-    if settings.task == "question_answerer":
-        asked = '{"question": "Who?", "context": "Some text."}'
     return (
         "```python\nimport kerasft as kft\n\n"
         f'task = kft.{type(task).__name__}.from_pretrained("this folder")\n'
-        f"task.predict_text([{asked}])\n```"
+        f"task.{settings.job.example}\n```"
     )
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import kerasft as kft
 from kerasft._errors import DataError
-from kerasft.training.settings import ColumnSettings, Files
+from kerasft.training.column_settings import ColumnSettings
+from kerasft.training.settings import Files
 
 TEXT_ENDINGS = (".csv", ".tsv", ".jsonl")
 ENDINGS = (*TEXT_ENDINGS, ".parquet")

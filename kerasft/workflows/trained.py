@@ -9,11 +9,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from kerasft._errors import CheckpointError, SettingsError
-from kerasft.training.settings import (
-    ColumnSettings,
-    ModelSettings,
-    Settings,
-)
+from kerasft.training.column_settings import ColumnSettings
+from kerasft.training.settings import ModelSettings, Settings
 from kerasft.workflows.finetune import FinetuneSettings
 from kerasft.workflows.flags import from_yaml
 from kerasft.workflows.jobs import JOBS
@@ -39,7 +36,7 @@ class Trained:
     @property
     def job(self):
         """What its task asks of the commands."""
-        return JOBS[self.recipe.task if self.recipe else "text_classifier"]
+        return self.recipe.job if self.recipe else JOBS["text_classifier"]
 
     def load(self, asked: Settings):
         """The task, with its settings as asked for, else as in training.
