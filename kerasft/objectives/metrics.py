@@ -61,17 +61,18 @@ class MeanSum(keras.metrics.Metric):
     def __init__(self, names, name="loss"):
         super().__init__(name=name)
         self.names = tuple(names)
-        self.sums = self.add_weight((len(self.names),), "zeros", name="sums")
-        self.seen = self.add_weight((len(self.names),), "zeros", name="seen")
+        # Named as those of `keras.metrics.Mean`, so that who looks on may read both.
+        self.total = self.add_weight((len(self.names),), "zeros", name="total")
+        self.count = self.add_weight((len(self.names),), "zeros", name="count")
 
     def update_state(self, sums, weights):
         """Name -> sum of values times weights, and sum of weights."""
-        self.sums.assign_add(ops.stack([sums[name] for name in self.names]))
-        self.seen.assign_add(ops.stack([weights[name] for name in self.names]))
+        self.total.assign_add(ops.stack([sums[name] for name in self.names]))
+        self.count.assign_add(ops.stack([weights[name] for name in self.names]))
 
     def result(self):
         """Sum of the means."""
-        return ops.sum(ops.divide_no_nan(self.sums + 0.0, self.seen + 0.0))
+        return ops.sum(ops.divide_no_nan(self.total + 0.0, self.count + 0.0))
 
 
 class _CountsF1(keras.metrics.Metric):
@@ -202,7 +203,7 @@ class Pearson(keras.metrics.Metric):
             w = w * expand_to(sample_weight, x)
         w, x, y = (ops.cast(ops.reshape(t, (-1,)), "float64") for t in (w, x, y_pred))
         terms = [w, w * x, w * y, w * x * x, w * y * y, w * x * y]
-        self.sums.assign_add(ops.stack([ops.sum(term) for term in terms]))
+        self.total.assign_add(ops.stack([ops.sum(term) for term in terms]))
 
     def result(self):
         """-1 to 1; 0 while either side has no spread."""

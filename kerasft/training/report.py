@@ -13,14 +13,17 @@ from kerasft._errors import DataError, SettingsError
 from kerasft._registry import Registry
 from kerasft.objectives.spans import OUTSIDE
 from kerasft.tasks import (
+    MaskedLM,
     MultipleChoice,
+    Pretraining,
     QuestionAnswerer,
+    ReplacedTokenDetection,
     TextClassifier,
     TokenClassifier,
 )
 from kerasft.training.answer_report import AnswerReport
 from kerasft.training.label_report import ClassReport, ManyLabelsReport
-from kerasft.training.metrics_report import ChoiceReport
+from kerasft.training.metrics_report import ChoiceReport, MetricsReport
 from kerasft.training.number_report import NumberReport
 from kerasft.training.quality import Report
 from kerasft.training.tag_report import TagReport
@@ -105,11 +108,22 @@ def _report_choices(task, rows, batch_size):
     return ChoiceReport(rows.column("choices"), task.label_array(rows), answers)
 
 
+def _report_guesses(task, rows, batch_size):
+    """Loss and metrics of hidden tokens, as of an epoch's validation."""
+    if not task.compiled:
+        task.compile()
+    batches = task.dataset(rows, batch_size)
+    return MetricsReport(task.evaluate(batches, return_dict=True, verbose=0))
+
+
 REPORTERS = {
     TextClassifier: _report_labels,
     TokenClassifier: _report_tags,
     QuestionAnswerer: _report_answers,
     MultipleChoice: _report_choices,
+    MaskedLM: _report_guesses,
+    Pretraining: _report_guesses,
+    ReplacedTokenDetection: _report_guesses,
 }
 
 

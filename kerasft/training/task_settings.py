@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from kerasft.training.settings import Settings, at_least, setting
+from kerasft.training.settings import Settings, above, at_least, setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,3 +28,30 @@ class AnswerSettings(Settings):
     """Answers, for question_answerer."""
 
     max_answer_length: int = setting(30, "most tokens of an answer", at_least(1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskingSettings(Settings):
+    """Hidden tokens."""
+
+    mask_share: float = setting(
+        0.15, "of the tokens that are hidden", (lambda x: 0 < x < 1, "above 0, below 1")
+    )
+    mask_random_keep: list[float] | None = setting(
+        None,
+        "shares of these that become the mask, any token, or stay; null: 0.8, 0.1, "
+        "0.1, and of rtd 0.85, 0, 0.15",
+    )
+    whole_words: bool = setting(False, "hide all tokens of a word together")
+    pack: bool = setting(
+        False, "fill examples up with the texts that follow, for mlm and rtd"
+    )
+    generator: str | None = setting(
+        None,
+        "checkpoint of the generator, for rtd; null: the checkpoint's, or a new one",
+    )
+    generator_share: float | None = setting(
+        None,
+        "width of a new generator as a share of the model's, for rtd; null: a quarter",
+        above(0),
+    )

@@ -26,6 +26,8 @@ class Job:
     """Whether a line of text is all that a prediction needs."""
     keeps_best = True
     """Whether validation rows tell which epoch is the best."""
+    verb = "fine-tuned"
+    """What is done to the checkpoint, for the model card."""
     library = "transformers"
     """What loads the checkpoint, as the hub calls it."""
     example = 'predict_text(["Some text."])'
@@ -198,7 +200,7 @@ def raise_if_foreign(settings, job, jobs):
     """
     defaults = {f.name: f.default for f in settings.__dataclass_fields__.values()}
     foreign = {
-        name: [other.task for other in jobs if name in other.own_settings]
+        name: sorted({other.task for other in jobs if name in other.own_settings})
         for other in jobs
         for name in other.own_settings
         if name not in job.own_settings and vars(settings)[name] != defaults[name]

@@ -12,6 +12,12 @@ import kerasft
 PACKAGES = ("keras", "tensorflow", "tokenizers", "numpy")
 MAIN_METRICS = (
     "accuracy",
+    "guessing",
+    "perplexity",
+    "masked_accuracy",
+    "masked_perplexity",
+    "pair_accuracy",
+    "replaced_f1",
     "f1_macro",
     "f1_micro",
     "exact",
@@ -43,8 +49,7 @@ def model_card(settings, rows, task, reports: dict) -> str:
     sections = [
         _front_matter(settings, name, metrics),
         f"# {name}",
-        f"`{_base(settings)}` fine-tuned with kerasft {kerasft.__version__} "
-        f"({rows.about}).",
+        f"{_made(settings)} with kerasft {kerasft.__version__} ({rows.about}).",
         "## Evaluation",
         _metric_table(metrics),
         "The whole of it is in `report.txt` and `figures/`.",
@@ -69,8 +74,9 @@ def _front_matter(settings, name, metrics):
         f"pipeline_tag: {settings.job.pipeline_tag}",
         "tags: [kerasft, keras]",
     ]
-    if not Path(settings.checkpoint).expanduser().is_dir():
-        lines.append(f"base_model: {json.dumps(settings.checkpoint)}")
+    start = settings.checkpoint
+    if start is not None and not Path(start).expanduser().is_dir():
+        lines.append(f"base_model: {json.dumps(start)}")
     if any(metrics.values()):
         lines += ["model-index:", f"- name: {json.dumps(name)}", "  results:"]
     for part, numbers in metrics.items():
@@ -87,10 +93,13 @@ def _front_matter(settings, name, metrics):
     return "\n".join(["---", *lines, "---"])
 
 
-def _base(settings):
+def _made(settings):
     """A hub name as it is; of a local folder the last part alone."""
-    local = Path(settings.checkpoint).expanduser()
-    return local.resolve().name if local.is_dir() else settings.checkpoint
+    start = settings.checkpoint
+    if start is None:
+        return "Pretrained from random weights"
+    local = Path(start).expanduser()
+    return f"`{local.resolve().name if local.is_dir() else start}` {settings.job.verb}"
 
 
 def _metric_table(metrics):
