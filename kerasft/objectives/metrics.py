@@ -203,7 +203,7 @@ class Pearson(keras.metrics.Metric):
             w = w * expand_to(sample_weight, x)
         w, x, y = (ops.cast(ops.reshape(t, (-1,)), "float64") for t in (w, x, y_pred))
         terms = [w, w * x, w * y, w * x * x, w * y * y, w * x * y]
-        self.total.assign_add(ops.stack([ops.sum(term) for term in terms]))
+        self.sums.assign_add(ops.stack([ops.sum(term) for term in terms]))
 
     def result(self):
         """-1 to 1; 0 while either side has no spread."""

@@ -20,6 +20,11 @@ class PairSettings(Settings):
     """Further texts of a row in the data files."""
 
     text_pair: str | None = setting(None, "column of a second text")
+    negative: str | None = setting(
+        None,
+        "column of a third text, which does not belong to the first as the second "
+        "does, for text_embedder",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

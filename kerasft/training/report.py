@@ -19,6 +19,7 @@ from kerasft.tasks import (
     QuestionAnswerer,
     ReplacedTokenDetection,
     TextClassifier,
+    TextEmbedder,
     TokenClassifier,
 )
 from kerasft.training.answer_report import AnswerReport
@@ -116,11 +117,16 @@ def _report_guesses(task, rows, batch_size):
     return MetricsReport(task.evaluate(batches, return_dict=True, verbose=0))
 
 
+def _report_vectors(task, rows, batch_size):
+    return MetricsReport(task.score_rows(rows, batch_size))
+
+
 REPORTERS = {
     TextClassifier: _report_labels,
     TokenClassifier: _report_tags,
     QuestionAnswerer: _report_answers,
     MultipleChoice: _report_choices,
+    TextEmbedder: _report_vectors,
     MaskedLM: _report_guesses,
     Pretraining: _report_guesses,
     ReplacedTokenDetection: _report_guesses,

@@ -5,6 +5,10 @@ from typing import Literal
 
 from kerasft.training.settings import Settings, above, at_least, setting
 
+VectorLoss = Literal[
+    "ranking", "symmetric_ranking", "triplet", "cosine", "contrastive", "classes"
+]
+
 
 @dataclass(frozen=True, kw_only=True)
 class TaggerSettings(Settings):
@@ -28,6 +32,36 @@ class AnswerSettings(Settings):
     """Answers, for question_answerer."""
 
     max_answer_length: int = setting(30, "most tokens of an answer", at_least(1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorSettings(Settings):
+    """Vectors, for text_embedder and few_shot_classifier."""
+
+    pooling: Literal["cls", "mean", "max", "last"] | None = setting(
+        None, "of the tokens' vectors; null: as the checkpoint tells, else the mean"
+    )
+    normalise: bool | None = setting(
+        None, "whether vectors have length 1; null: as the checkpoint tells, else not"
+    )
+    loss: VectorLoss | None = setting(
+        None, "what compares vectors, for text_embedder; null: the rows' usual one"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FewShotSettings(Settings):
+    """Pairs of texts with a label, for few_shot_classifier."""
+
+    pairs_per_row: int | None = setting(
+        None,
+        "partners of each row that have its label, and as many that have another; "
+        "null: all pairs",
+        at_least(1),
+    )
+    strength: float = setting(
+        1.0, "how far rows may pull the last layer's weights from 0", above(0)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

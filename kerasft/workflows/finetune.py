@@ -33,6 +33,8 @@ class FinetuneSettings(
     ModelSettings,
     tasks.TaggerSettings,
     tasks.AnswerSettings,
+    tasks.VectorSettings,
+    tasks.FewShotSettings,
     TrainingSettings,
     LossSettings,
 ):

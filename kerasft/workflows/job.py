@@ -20,6 +20,8 @@ class Job:
     """Key in `TASKS`."""
     own_settings: tuple[str, ...] = ()
     """Settings that belong to this task, and perhaps to others, but not to all."""
+    unused_settings: tuple[str, ...] = ()
+    """Settings of all other tasks that this one has no use for."""
     pipeline_tag: str
     """What the Hugging Face hub calls the task."""
     takes_lines = True
@@ -117,6 +119,10 @@ class Job:
         """Keras metrics of each epoch: a list, or of several outputs lists by name."""
         return task.default_metrics()
 
+    def scores(self, rows) -> tuple[str, ...]:
+        """Names of what `task.score_rows` tells of validation rows, for each epoch."""
+        return ()
+
     def fit(self, task, dataset, settings, rows, callbacks) -> dict:
         """Train; the values of each epoch by name."""
         options = {}
@@ -204,6 +210,11 @@ def raise_if_foreign(settings, job, jobs):
         for other in jobs
         for name in other.own_settings
         if name not in job.own_settings and vars(settings)[name] != defaults[name]
+    }
+    foreign |= {
+        name: ["all others"]
+        for name in job.unused_settings
+        if vars(settings)[name] != defaults[name]
     }
     if foreign:
         told = "; ".join(f"{name} ({', '.join(t)})" for name, t in foreign.items())

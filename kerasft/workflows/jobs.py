@@ -2,9 +2,18 @@
 
 from kerasft._registry import Registry
 from kerasft.workflows.choice_job import ChoiceJob
+from kerasft.workflows.embedder_job import EmbedderJob
+from kerasft.workflows.few_shot_job import FewShotJob
 from kerasft.workflows.question_job import QuestionJob
 from kerasft.workflows.tag_job import TagJob
 from kerasft.workflows.text_job import TextJob
 
-_ALL = (TextJob(), TagJob(), QuestionJob(), ChoiceJob())
+_ALL = (
+    TextJob(),
+    TagJob(),
+    QuestionJob(),
+    ChoiceJob(),
+    EmbedderJob(),
+    FewShotJob(),
+)
 JOBS = Registry("task", **{job.task: job for job in _ALL})

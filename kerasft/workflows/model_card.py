@@ -29,6 +29,10 @@ MAIN_METRICS = (
     "rmse",
     "pearson",
     "spearman",
+    "retrieval_accuracy",
+    "mrr",
+    "triplet_accuracy",
+    "neighbour_accuracy",
 )
 
 

@@ -47,6 +47,7 @@ def read_rows(path: Files, columns: ColumnSettings, on_bad_rows="error"):
         "text": columns.text,
         "label": columns.label,
         "text_pair": columns.text_pair,
+        "negative": columns.negative,
         "label_type": columns.label_type,
         "label_separator": columns.label_separator,
         "on_bad_rows": on_bad_rows,

@@ -96,9 +96,12 @@ def _callbacks(task, settings, rows, job, folder):
     board = kft.TensorBoard(logs, validation=validation, hparams=_numbers(settings))
     if validation is None:
         return [StopOnNaN(), board]
-    _raise_unless_measured(settings.monitor, job.metrics(task, settings, rows))
+    scores = job.scores(validation)
+    _raise_unless_measured(settings.monitor, job.metrics(task, settings, rows), scores)
     best = kft.BestCheckpoint(folder, settings.monitor, restore=True)
     callbacks = [StopOnNaN(), best, board]  # In turn: the board reports on the best.
+    if scores:
+        callbacks.insert(0, kft.RowScores(validation, settings.batch_size))
     if settings.patience:
         mode = "max" if best.sign > 0 else "min"
         stop = EarlyStopping(settings.monitor, patience=settings.patience, mode=mode)
@@ -106,8 +109,14 @@ def _callbacks(task, settings, rows, job, folder):
     return callbacks
 
 
-def _raise_unless_measured(monitor, metrics):
-    """Refuse to monitor what is not among metrics: a list, or lists by output."""
+def _raise_unless_measured(monitor, metrics, scores):
+    """Refuse to monitor what is not measured.
+
+    Args:
+        monitor: what is asked for.
+        metrics: of Keras, a list, or lists by output.
+        scores: names of what is measured on validation rows alone.
+    """
     parts = metrics if isinstance(metrics, dict) else {"": metrics}
     names = ["loss"]
     for part, some in parts.items():
@@ -116,7 +125,7 @@ def _raise_unless_measured(monitor, metrics):
             told = metric.result()
             told = list(told) if isinstance(told, dict) else [metric.name]
             names += [prefix + name for name in told]
-    known = [f"val_{name}" for name in names] + names
+    known = [f"val_{name}" for name in dict.fromkeys([*names, *scores])] + names
     if monitor not in known:
         raise SettingsError(
             f"monitor is {monitor!r}; this task measures: {', '.join(known)}."
