@@ -47,6 +47,15 @@ class ChoiceRows(TableRows):
         """Either "choice" or "none"."""
         return "choice" if self.has_labels else "none"
 
+    def texts(self, start: int = 0, stop: int | None = None) -> list[str]:
+        """Texts of rows `start` to `stop` - 1, each with question and choices."""
+        names = ("context", "question", "choices")
+        columns = (self.column(name, start, stop) for name in names)
+        return [
+            " ⟷ ".join([context, *([question] if question else []), *choices])
+            for context, question, choices in zip(*columns, strict=True)
+        ]
+
 
 def read_choices_jsonl(  # noqa: PLR0913 - the keys, each named by the user
     path: Paths,

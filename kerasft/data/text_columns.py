@@ -35,6 +35,11 @@ class TextColumns:
         """How many columns there are."""
         return len(self.columns)
 
+    @property
+    def truncated(self) -> int:
+        """How many texts were cut to the tokenizer's length."""
+        return sum(column.truncated for column in self.columns)
+
     def tokens(self, chosen=slice(None)) -> int:
         """How many tokens the texts of the `chosen` rows have, or of all."""
         return sum(column.tokens(chosen) for column in self.columns)

@@ -61,17 +61,18 @@ class MeanSum(keras.metrics.Metric):
     def __init__(self, names, name="loss"):
         super().__init__(name=name)
         self.names = tuple(names)
-        self.sums = self.add_weight((len(self.names),), "zeros", name="sums")
-        self.seen = self.add_weight((len(self.names),), "zeros", name="seen")
+        # Named as those of `keras.metrics.Mean`, so that who looks on may read both.
+        self.total = self.add_weight((len(self.names),), "zeros", name="total")
+        self.count = self.add_weight((len(self.names),), "zeros", name="count")
 
     def update_state(self, sums, weights):
         """Name -> sum of values times weights, and sum of weights."""
-        self.sums.assign_add(ops.stack([sums[name] for name in self.names]))
-        self.seen.assign_add(ops.stack([weights[name] for name in self.names]))
+        self.total.assign_add(ops.stack([sums[name] for name in self.names]))
+        self.count.assign_add(ops.stack([weights[name] for name in self.names]))
 
     def result(self):
         """Sum of the means."""
-        return ops.sum(ops.divide_no_nan(self.sums + 0.0, self.seen + 0.0))
+        return ops.sum(ops.divide_no_nan(self.total + 0.0, self.count + 0.0))
 
 
 class _CountsF1(keras.metrics.Metric):

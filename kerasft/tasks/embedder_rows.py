@@ -14,6 +14,14 @@ USUAL_LOSSES = {
     "scored": "cosine",
     "classes": "classes",
 }
+# What `scores_of` tells of rows of a kind.
+SCORES = {
+    "texts": (),
+    "pairs": ("retrieval_accuracy", "mrr"),
+    "triples": ("triplet_accuracy",),
+    "scored": ("spearman", "pearson"),
+    "classes": ("neighbour_accuracy",),
+}
 
 
 def kind_of(rows) -> str:

@@ -1,9 +1,10 @@
 """Report on answers: exact match and F1, as SQuAD defines them."""
 
-from kerasft.training.quality import Mistake, lines
+from kerasft.training.metrics_report import MetricsReport
+from kerasft.training.quality import Mistake
 
 
-class AnswerReport:
+class AnswerReport(MetricsReport):
     """Quality of answers; tells what a `Report` tells.
 
     Args:
@@ -12,15 +13,8 @@ class AnswerReport:
     """
 
     def __init__(self, metrics, table):
-        self.metrics, self.table = dict(metrics), table
-
-    def text(self):
-        """One line a number."""
-        return "\n".join(lines(self.metrics))
-
-    def figures(self):
-        """None."""
-        return {}
+        super().__init__(metrics)
+        self.table = table
 
     def mistakes(self, most=20):
         """Wrong answers, the most confident first."""
@@ -35,7 +29,3 @@ class AnswerReport:
             if not row["exact"]
         ]
         return sorted(wrong, key=lambda one: -one.score)[:most]
-
-    def curve_data(self):
-        """None."""
-        return {}

@@ -126,7 +126,8 @@ class StopOnNaN(keras.callbacks.Callback):
     def _raise_if_not_finite(self):
         if not self._sums:
             return
-        bad = ~np.isfinite(ops.convert_to_numpy(ops.stack(self._sums)))
+        sums = ops.convert_to_numpy(ops.stack(self._sums))
+        bad = ~np.isfinite(sums).reshape(len(sums), -1).all(axis=1)
         if bad.any():
             raise _not_finite(self._epoch, self._steps[int(bad.argmax())])
         self._steps, self._sums = [], []
@@ -144,8 +145,10 @@ def _not_finite(epoch, step):
 def _sign(monitor, mode):
     """1 where more is better, -1 where less is."""
     name = monitor.removeprefix("val_")
-    if mode == "auto" and name in FALLING + RISING:
-        mode = "min" if name in FALLING else "max"
+    if mode == "auto":
+        # Of several outputs each metric has its output's name before its own.
+        known = [n for n in FALLING + RISING if name == n or name.endswith(f"_{n}")]
+        mode = ("min" if known[0] in FALLING else "max") if known else mode
     if mode not in ("min", "max"):
         raise SettingsError(
             f"mode is {mode!r}, and whether '{monitor}' should rise or fall is not "

@@ -24,14 +24,14 @@ class Meter:
         self.batches = task.training_batches
         self.step = 0
         self._order = None
-        self._sums = np.zeros(2)
+        self._sums = np.zeros((2, 1))
         self._warm = False
         self._clock = self._timed_from = 0
 
     def begin_epoch(self, epoch: int):
         """Begin at step 0 of this epoch."""
         self.step = self._timed_from = 0
-        self._sums = np.zeros(2)
+        self._sums = np.zeros((2, 1))
         self._clock = time.perf_counter()
         if self.batches is not None:
             self._order = self.batches.plan.order(epoch)
@@ -52,7 +52,10 @@ class Meter:
         sums = self._read_sums()
         now = time.perf_counter()
         loss, items = sums - self._sums
-        found = {"step/loss": float(loss / items)} if items else {}
+        some = items > 0
+        found = {}
+        if some.any():
+            found["step/loss"] = float((loss[some] / items[some]).sum())
         seconds, first = now - self._clock, self._timed_from
         if self._warm and step > first:
             found["speed/steps_per_second"] = (step - first) / seconds
@@ -65,9 +68,10 @@ class Meter:
         return found
 
     def _read_sums(self):
-        """Σ(loss·weight) and Σ weight of the epoch so far."""
+        """Σ(loss·weight) and Σ weight of the epoch so far, (2, parts of the loss)."""
         tracker = self.task._loss_tracker
-        return np.array([number(tracker.total), number(tracker.count)])
+        sums = [ops.convert_to_numpy(s) for s in (tracker.total, tracker.count)]
+        return np.array(sums, float).reshape(2, -1)
 
     def _work(self, first, stop):
         """Examples and tokens, without padding, of some steps."""

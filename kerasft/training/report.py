@@ -12,9 +12,19 @@ import numpy as np
 from kerasft._errors import DataError, SettingsError
 from kerasft._registry import Registry
 from kerasft.objectives.spans import OUTSIDE
-from kerasft.tasks import QuestionAnswerer, TextClassifier, TokenClassifier
+from kerasft.tasks import (
+    MaskedLM,
+    MultipleChoice,
+    Pretraining,
+    QuestionAnswerer,
+    ReplacedTokenDetection,
+    TextClassifier,
+    TextEmbedder,
+    TokenClassifier,
+)
 from kerasft.training.answer_report import AnswerReport
 from kerasft.training.label_report import ClassReport, ManyLabelsReport
+from kerasft.training.metrics_report import ChoiceReport, MetricsReport
 from kerasft.training.number_report import NumberReport
 from kerasft.training.quality import Report
 from kerasft.training.tag_report import TagReport
@@ -39,8 +49,6 @@ def report_on(task, rows, batch_size: int = 32):
         SettingsError: there is no report on this kind of task.
         DataError: rows without labels, or with labels that the task does not know.
     """
-    if rows.label_type == "none":
-        raise DataError(f"{rows!r}: to evaluate, name the column of the label.")
     return reporter_of(task)(task, rows, batch_size)
 
 
@@ -56,7 +64,13 @@ def reporter_of(task):
     raise SettingsError(f"A {type(task).__name__} has no report on rows.")
 
 
+def _raise_unless_labelled(rows):
+    if rows.label_type == "none":
+        raise DataError(f"{rows!r}: to evaluate, name the column of the label.")
+
+
 def _report_labels(task, rows, batch_size):
+    _raise_unless_labelled(rows)
     truth = task.label_array(rows)
     outputs = task.predict_rows(rows, batch_size)
     if task.problem != "regression":
@@ -65,6 +79,7 @@ def _report_labels(task, rows, batch_size):
 
 
 def _report_tags(task, rows, batch_size):
+    _raise_unless_labelled(rows)
     truth = task.true_tags(rows)
     words = []
     for true, (predicted, chances) in zip(
@@ -84,13 +99,37 @@ def _report_tags(task, rows, batch_size):
 
 
 def _report_answers(task, rows, batch_size):
+    _raise_unless_labelled(rows)
     return AnswerReport(*task.score_rows(rows, batch_size))
+
+
+def _report_choices(task, rows, batch_size):
+    _raise_unless_labelled(rows)
+    answers = task.answer_rows(rows, batch_size)
+    return ChoiceReport(rows.column("choices"), task.label_array(rows), answers)
+
+
+def _report_guesses(task, rows, batch_size):
+    """Loss and metrics of hidden tokens, as of an epoch's validation."""
+    if not task.compiled:
+        task.compile()
+    batches = task.dataset(rows, batch_size)
+    return MetricsReport(task.evaluate(batches, return_dict=True, verbose=0))
+
+
+def _report_vectors(task, rows, batch_size):
+    return MetricsReport(task.score_rows(rows, batch_size))
 
 
 REPORTERS = {
     TextClassifier: _report_labels,
     TokenClassifier: _report_tags,
     QuestionAnswerer: _report_answers,
+    MultipleChoice: _report_choices,
+    TextEmbedder: _report_vectors,
+    MaskedLM: _report_guesses,
+    Pretraining: _report_guesses,
+    ReplacedTokenDetection: _report_guesses,
 }
 
 

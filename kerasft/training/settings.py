@@ -11,7 +11,6 @@ from dataclasses import (
     field,
     fields,
     make_dataclass,
-    replace,
 )
 from typing import Literal, get_args, get_origin
 
@@ -113,82 +112,6 @@ def overrides(settings: type, heading: str) -> type:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextSettings(Settings):
-    """Texts in the data files."""
-
-    text: str = setting("text", "column of the text")
-    text_pair: str | None = setting(None, "column of a second text")
-    encoding: str = setting("utf-8", "of text files, as Python names it")
-    delimiter: str | None = setting(None, "of .csv files; null: a comma")
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelSettings(Settings):
-    """Labels in the data files."""
-
-    label: list[str] | str | None = setting("label", "column of the label, or several")
-    label_type: Literal["name", "names", "number"] | None = setting(
-        None, "one name, several names, or numbers; null: by the problem"
-    )
-    label_separator: str | None = setting(
-        None, "what stands between several label names in one cell"
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaggedSettings(Settings):
-    """Tagged words in the data files, for token_classifier."""
-
-    words: str | None = setting(None, "key of the list of words, in .jsonl")
-    tags: str | None = setting(
-        None, "key of their tags, in .jsonl; column, in .conllu (null: upos)"
-    )
-    spans: str | None = setting(
-        None, "key of the labelled spans of the text, in .jsonl"
-    )
-    word_column: int = setting(0, "column of the word, in .conll, from 0")
-    tag_column: int = setting(-1, "column of the tag, in .conll; -1: the last")
-
-
-@dataclass(frozen=True, kw_only=True)
-class QuestionSettings(Settings):
-    """Questions in .jsonl files, for question_answerer."""
-
-    question: str = setting("question", "key of the question")
-    context: str = setting("context", "key of the text that it is about")
-    answer: str | None = setting("answers", "key of the answer, or of all accepted")
-    answer_start: str | None = setting(
-        None, "key of the answer's first character; null: it stands in the answer"
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ColumnSettings(QuestionSettings, TaggedSettings, LabelSettings, TextSettings):
-    """What the columns of the data files are."""
-
-    def without_labels(self):
-        """The same without the label."""
-        return replace(self, label=None, label_type=None, label_separator=None)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaggerSettings(Settings):
-    """Tags, for token_classifier; windows, for question_answerer too."""
-
-    scheme: Literal["IOB1", "IOB2", "IOE1", "IOE2", "IOBES", "BILOU"] | None = setting(
-        None, "how tags make entities, strictly; null: as the CoNLL script mends them"
-    )
-    crf: bool | None = setting(
-        None, "score whole tag sequences; null: as the checkpoint does"
-    )
-    overlap: int | None = setting(
-        None,
-        "tokens that windows of a long text share; null: a quarter of a window",
-        at_least(0),
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
 class ModelSettings(Settings):
     """Model."""
 
@@ -200,13 +123,6 @@ class ModelSettings(Settings):
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = setting(
         "float32", "of the computation"
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class AnswerSettings(Settings):
-    """Answers, for question_answerer."""
-
-    max_answer_length: int = setting(30, "most tokens of an answer", at_least(1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,20 +145,6 @@ class TrainingSettings(Settings):
     layer_decay: float | None = setting(
         None, "rate of each layer relative to the one above it", above(0)
     )
-    label_smoothing: float = setting(
-        0.0, "share of the target given to all labels alike", between(0, 1)
-    )
-    focal_gamma: float = setting(
-        0.0, "how much less rows count that are right already; 2 is usual", at_least(0)
-    )
-    rdrop_alpha: float = setting(
-        0.0,
-        "how much two passes with other dropout must agree; 0: one pass",
-        at_least(0),
-    )
-    class_weight: dict[str | int, float] | str | None = setting(
-        None, "weight of each label in the loss, or 'balanced'"
-    )
     micro_batches: int = setting(
         1, "parts that a batch is worked through in, to save memory", at_least(1)
     )
@@ -259,11 +161,32 @@ class TrainingSettings(Settings):
         0, "epochs without a better one before stopping; 0: never", at_least(0)
     )
 
+
+@dataclass(frozen=True, kw_only=True)
+class LossSettings(Settings):
+    """Loss of labels."""
+
+    label_smoothing: float = setting(
+        0.0, "share of the target given to all labels alike", between(0, 1)
+    )
+    focal_gamma: float = setting(
+        0.0, "how much less rows count that are right already; 2 is usual", at_least(0)
+    )
+    rdrop_alpha: float = setting(
+        0.0,
+        "how much two passes with other dropout must agree; 0: one pass",
+        at_least(0),
+    )
+    class_weight: dict[str | int, float] | str | None = setting(
+        None, "weight of each label in the loss, or 'balanced'"
+    )
+
     def conflicts(self):
         """Settings that do not go together, one sentence each."""
+        problems = super().conflicts()
         if isinstance(self.class_weight, str) and self.class_weight != "balanced":
-            return [
+            problems.append(
                 f"class_weight is {self.class_weight!r}; give 'balanced', or a weight "
                 "for each label."
-            ]
-        return []
+            )
+        return problems

@@ -10,6 +10,7 @@ from kerasft._registry import Registry
 COMMANDS = Registry(
     "command",
     finetune=("kerasft.workflows.finetune", "FinetuneSettings"),
+    pretrain=("kerasft.workflows.pretrain", "PretrainSettings"),
     evaluate=("kerasft.workflows.evaluate", "EvaluateSettings"),
     predict=("kerasft.workflows.predict", "PredictSettings"),
     export=("kerasft.workflows.export", "ExportSettings"),

@@ -8,18 +8,9 @@ from pathlib import Path
 
 from kerasft._errors import SettingsError
 from kerasft.checkpoints.folders import atomic_folder
-from kerasft.training.settings import (
-    Files,
-    LabelSettings,
-    ModelSettings,
-    QuestionSettings,
-    TaggedSettings,
-    TextSettings,
-    at_least,
-    overrides,
-    setting,
-)
+from kerasft.training.settings import Files, at_least, setting
 from kerasft.workflows.console import RESULTS
+from kerasft.workflows.data_overrides import DataOverrides, Labels
 from kerasft.workflows.evaluation import measured, write_report
 from kerasft.workflows.run_folder import (
     FIGURES,
@@ -30,15 +21,9 @@ from kerasft.workflows.run_folder import (
 )
 from kerasft.workflows.trained import open_run
 
-Texts = overrides(TextSettings, "Texts in the data; null: as in training.")
-Labels = overrides(LabelSettings, "Labels in the data; null: as in training.")
-Tagged = overrides(TaggedSettings, "Tagged words in the data; null: as in training.")
-Questions = overrides(QuestionSettings, "Questions in the data; null: as in training.")
-Model = overrides(ModelSettings, "Model; null: as in training.")
-
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateSettings(Texts, Labels, Tagged, Questions, Model):
+class EvaluateSettings(DataOverrides, Labels):
     """Evaluation."""
 
     run: str = setting(

@@ -10,27 +10,15 @@ from typing import Literal
 
 from rich.table import Table
 
-from kerasft.training.settings import (
-    Files,
-    ModelSettings,
-    QuestionSettings,
-    TaggedSettings,
-    TextSettings,
-    overrides,
-    setting,
-)
+from kerasft.training.settings import Files, setting
 from kerasft.workflows.console import RESULTS
+from kerasft.workflows.data_overrides import DataOverrides
 from kerasft.workflows.run_folder import raise_unless_writable
 from kerasft.workflows.trained import open_run
 
-Tagged = overrides(TaggedSettings, "Words in the data; null: as in training.")
-Texts = overrides(TextSettings, "Texts in the data; null: as in training.")
-Questions = overrides(QuestionSettings, "Questions in the data; null: as in training.")
-Model = overrides(ModelSettings, "Model; null: as in training.")
-
 
 @dataclass(frozen=True, kw_only=True)
-class ExportSettings(Texts, Tagged, Questions, Model):
+class ExportSettings(DataOverrides):
     """Export."""
 
     run: str = setting(

@@ -5,6 +5,12 @@ own, and one line in `jobs.py`.
 """
 
 from kerasft._errors import SettingsError
+from kerasft.workflows.console import RESULTS
+
+HEAD = ("label", "labels", "new_head")
+"""Settings of a head with labels."""
+LOSSES = ("label_smoothing", "focal_gamma", "rdrop_alpha", "class_weight")
+"""Settings of the losses of labels."""
 
 
 class Job:
@@ -14,10 +20,20 @@ class Job:
     """Key in `TASKS`."""
     own_settings: tuple[str, ...] = ()
     """Settings that belong to this task, and perhaps to others, but not to all."""
+    unused_settings: tuple[str, ...] = ()
+    """Settings of all other tasks that this one has no use for."""
     pipeline_tag: str
     """What the Hugging Face hub calls the task."""
     takes_lines = True
     """Whether a line of text is all that a prediction needs."""
+    keeps_best = True
+    """Whether validation rows tell which epoch is the best."""
+    verb = "fine-tuned"
+    """What is done to the checkpoint, for the model card."""
+    library = "transformers"
+    """What loads the checkpoint, as the hub calls it."""
+    example = 'predict_text(["Some text."])'
+    """How the task is asked, for the model card."""
 
     def read(self, files, columns, on_bad_rows="error"):
         """Rows with labels, from files."""
@@ -57,17 +73,70 @@ class Job:
         """Settings that the rows have made known."""
         return {}
 
+    def load(self, settings, rows):
+        """The task to train."""
+        from kerasft.tasks import TASKS
+
+        return TASKS[self.task].from_pretrained(
+            settings.checkpoint,
+            max_length=settings.max_length,
+            precision=settings.precision,
+            revision=settings.revision,
+            **self.arguments(settings, rows),
+        )
+
     def arguments(self, settings, rows) -> dict:
-        """What `from_pretrained` is given to train."""
-        return {"labels": rows.labels}
+        """What `from_pretrained` is given to train, beside what all tasks take."""
+        return {"labels": rows.labels, "new_head": settings.new_head}
 
     def loading(self, recipe) -> dict:
         """What `from_pretrained` is given to go on with a run."""
         return {}
 
+    def prepare(self, task, settings, rows):
+        """Compile the task; give its training batches, a dataset."""
+        dataset = task.dataset(
+            rows.parts["train"],
+            settings.batch_size,
+            training=True,
+            seed=settings.seed,
+            tokens_per_batch=settings.tokens_per_batch,
+        )
+        options = self.options(settings, rows)
+        if settings.jit_compile is not None:
+            options = options | {"jit_compile": settings.jit_compile}
+        steps = settings.epochs * len(dataset.batches)
+        task.compile(
+            _optimizer(settings, steps), micro_batches=settings.micro_batches, **options
+        )
+        return dataset
+
     def options(self, settings, rows) -> dict:
         """What `compile` is given."""
         return {}
+
+    def metrics(self, task, settings, rows):
+        """Keras metrics of each epoch: a list, or of several outputs lists by name."""
+        return task.default_metrics()
+
+    def scores(self, rows) -> tuple[str, ...]:
+        """Names of what `task.score_rows` tells of validation rows, for each epoch."""
+        return ()
+
+    def fit(self, task, dataset, settings, rows, callbacks) -> dict:
+        """Train; the values of each epoch by name."""
+        options = {}
+        if "validation" in rows.parts:
+            validation = task.dataset(rows.parts["validation"], settings.batch_size)
+            options["validation_data"] = validation
+        trained = task.fit(
+            dataset,
+            epochs=settings.epochs,
+            callbacks=callbacks,
+            verbose=told_while_training(),
+            **options,
+        )
+        return trained.history
 
     def finish(self, task, rows, folder):
         """What is left to do once the best weights are in the task and the folder."""
@@ -85,11 +154,30 @@ class Job:
         return self.task.replace("_", " ")
 
 
+def told_while_training() -> int:
+    """Keras' `verbose`: a bar for people, a line an epoch for files."""
+    return 1 if RESULTS.is_terminal else 2
+
+
+def _optimizer(settings, total_steps):
+    import kerasft as kft
+
+    return kft.adamw(
+        settings.learning_rate,
+        total_steps=total_steps,
+        warmup=settings.warmup,
+        schedule=settings.schedule,
+        weight_decay=settings.weight_decay,
+        clip_norm=settings.clip_norm,
+        layer_decay=settings.layer_decay,
+    )
+
+
 def classification_options(settings, counted):
     """`compile` options of the losses of single labels.
 
     Args:
-        settings: `TrainingSettings`.
+        settings: `LossSettings`.
         counted: rows with `label_counts`, for balanced weights.
 
     Raises:
@@ -118,14 +206,19 @@ def raise_if_foreign(settings, job, jobs):
     """
     defaults = {f.name: f.default for f in settings.__dataclass_fields__.values()}
     foreign = {
-        name: [other.task for other in jobs.values() if name in other.own_settings]
-        for other in jobs.values()
+        name: sorted({other.task for other in jobs if name in other.own_settings})
+        for other in jobs
         for name in other.own_settings
         if name not in job.own_settings and vars(settings)[name] != defaults[name]
+    }
+    foreign |= {
+        name: ["all others"]
+        for name in job.unused_settings
+        if vars(settings)[name] != defaults[name]
     }
     if foreign:
         told = "; ".join(f"{name} ({', '.join(t)})" for name, t in foreign.items())
         raise SettingsError(
-            f"task is {settings.task!r}, which has no use for settings of others: "
-            f"{told}. Leave them out, or name another task."
+            f"task is {job.task!r}, which has no use for settings of others: {told}. "
+            "Leave them out, or name another task."
         )

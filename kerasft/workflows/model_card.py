@@ -8,11 +8,16 @@ import json
 from pathlib import Path
 
 import kerasft
-from kerasft.workflows.jobs import JOBS
 
 PACKAGES = ("keras", "tensorflow", "tokenizers", "numpy")
 MAIN_METRICS = (
     "accuracy",
+    "guessing",
+    "perplexity",
+    "masked_accuracy",
+    "masked_perplexity",
+    "pair_accuracy",
+    "replaced_f1",
     "f1_macro",
     "f1_micro",
     "exact",
@@ -24,6 +29,10 @@ MAIN_METRICS = (
     "rmse",
     "pearson",
     "spearman",
+    "retrieval_accuracy",
+    "mrr",
+    "triplet_accuracy",
+    "neighbour_accuracy",
 )
 
 
@@ -31,7 +40,7 @@ def model_card(settings, rows, task, reports: dict) -> str:
     """The text of the card.
 
     Args:
-        settings: `FinetuneSettings` of the run.
+        settings: `RunSettings` of the run.
         rows: its `TrainingRows`.
         task: the trained task.
         reports: part of the data -> Report.
@@ -44,8 +53,7 @@ def model_card(settings, rows, task, reports: dict) -> str:
     sections = [
         _front_matter(settings, name, metrics),
         f"# {name}",
-        f"`{_base(settings)}` fine-tuned with kerasft {kerasft.__version__} "
-        f"({rows.about}).",
+        f"{_made(settings)} with kerasft {kerasft.__version__} ({rows.about}).",
         "## Evaluation",
         _metric_table(metrics),
         "The whole of it is in `report.txt` and `figures/`.",
@@ -66,18 +74,19 @@ def model_card(settings, rows, task, reports: dict) -> str:
 def _front_matter(settings, name, metrics):
     """YAML; JSON strings are valid YAML, so any name may be quoted so."""
     lines = [
-        "library_name: transformers",
-        f"pipeline_tag: {JOBS[settings.task].pipeline_tag}",
+        f"library_name: {settings.job.library}",
+        f"pipeline_tag: {settings.job.pipeline_tag}",
         "tags: [kerasft, keras]",
     ]
-    if not Path(settings.checkpoint).expanduser().is_dir():
-        lines.append(f"base_model: {json.dumps(settings.checkpoint)}")
+    start = settings.checkpoint
+    if start is not None and not Path(start).expanduser().is_dir():
+        lines.append(f"base_model: {json.dumps(start)}")
     if any(metrics.values()):
         lines += ["model-index:", f"- name: {json.dumps(name)}", "  results:"]
     for part, numbers in metrics.items():
         if numbers:
             lines += [
-                f"  - task: {{type: {JOBS[settings.task].pipeline_tag}}}",
+                f"  - task: {{type: {settings.job.pipeline_tag}}}",
                 f"    dataset: {{name: {json.dumps(part)}, type: {json.dumps(part)}}}",
                 "    metrics:",
             ]
@@ -88,10 +97,13 @@ def _front_matter(settings, name, metrics):
     return "\n".join(["---", *lines, "---"])
 
 
-def _base(settings):
+def _made(settings):
     """A hub name as it is; of a local folder the last part alone."""
-    local = Path(settings.checkpoint).expanduser()
-    return local.resolve().name if local.is_dir() else settings.checkpoint
+    start = settings.checkpoint
+    if start is None:
+        return "Pretrained from random weights"
+    local = Path(start).expanduser()
+    return f"`{local.resolve().name if local.is_dir() else start}` {settings.job.verb}"
 
 
 def _metric_table(metrics):
@@ -110,13 +122,10 @@ def _labels(names):
 
 
 def _use(task, settings):
-    asked = '"Some text."'
-    if settings.task == "question_answerer":
-        asked = '{"question": "Who?", "context": "Some text."}'
     return (
         "```python\nimport kerasft as kft\n\n"
         f'task = kft.{type(task).__name__}.from_pretrained("this folder")\n'
-        f"task.predict_text([{asked}])\n```"
+        f"task.{settings.job.example}\n```"
     )
 
 

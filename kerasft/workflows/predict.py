@@ -13,16 +13,9 @@ from rich.progress import Progress
 
 import kerasft as kft
 from kerasft._errors import DataError
-from kerasft.training.settings import (
-    ModelSettings,
-    QuestionSettings,
-    TaggedSettings,
-    TextSettings,
-    at_least,
-    overrides,
-    setting,
-)
+from kerasft.training.settings import at_least, setting
 from kerasft.workflows.console import ERRORS
+from kerasft.workflows.data_overrides import DataOverrides
 from kerasft.workflows.row_files import ENDINGS
 from kerasft.workflows.run_folder import raise_unless_writable
 from kerasft.workflows.trained import open_run
@@ -30,14 +23,9 @@ from kerasft.workflows.user_rows import lines_of_input, row_writer, user_rows
 
 CHUNK = 1024  # Rows; below what `encode_rows` would put on disk.
 
-Texts = overrides(TextSettings, "Texts in the data; null: as in training.")
-Tagged = overrides(TaggedSettings, "Words in the data; null: as in training.")
-Questions = overrides(QuestionSettings, "Questions in the data; null: as in training.")
-Model = overrides(ModelSettings, "Model; null: as in training.")
-
 
 @dataclass(frozen=True, kw_only=True)
-class PredictSettings(Texts, Tagged, Questions, Model):
+class PredictSettings(DataOverrides):
     """Prediction."""
 
     run: str = setting(

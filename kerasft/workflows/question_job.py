@@ -12,7 +12,11 @@ class QuestionJob(Job):
     task = "question_answerer"
     pipeline_tag = "question-answering"
     takes_lines = False
+    example = 'predict_text([{"question": "Who?", "context": "Some text."}])'
     own_settings = (
+        "new_head",
+        "label_smoothing",
+        "focal_gamma",
         "question",
         "context",
         "answer",
@@ -36,7 +40,7 @@ class QuestionJob(Job):
                 f"{files}: expected questions in .json, as SQuAD has it, or in .jsonl."
             )
         answer = (columns.answer, columns.answer_start) if answered else (None, None)
-        keys = (columns.question, columns.context, *answer)
+        keys = (columns.question or "question", columns.context, *answer)
         return kft.read_questions_jsonl(files, *keys, **options)
 
     def read_questions(self, files, columns):
@@ -52,7 +56,7 @@ class QuestionJob(Job):
 
     def arguments(self, settings, rows):
         """Windows, and how long an answer may be."""
-        return self.loading(settings)
+        return {"new_head": settings.new_head} | self.loading(settings)
 
     def loading(self, recipe):
         """The same; all else is in the checkpoint."""

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import kerasft as kft
 from kerasft._errors import DataError
-from kerasft.training.settings import ColumnSettings, Files
+from kerasft.training.column_settings import ColumnSettings
+from kerasft.training.settings import Files
 
 TEXT_ENDINGS = (".csv", ".tsv", ".jsonl")
 ENDINGS = (*TEXT_ENDINGS, ".parquet")
@@ -46,6 +47,7 @@ def read_rows(path: Files, columns: ColumnSettings, on_bad_rows="error"):
         "text": columns.text,
         "label": columns.label,
         "text_pair": columns.text_pair,
+        "negative": columns.negative,
         "label_type": columns.label_type,
         "label_separator": columns.label_separator,
         "on_bad_rows": on_bad_rows,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import kerasft as kft
 from kerasft._errors import DataError, SettingsError
-from kerasft.workflows.job import Job, classification_options
+from kerasft.workflows.job import LOSSES, Job, classification_options
 from kerasft.workflows.row_files import read_rows
 
 CONLL, CONLLU = (".conll", ".txt", ".bio", ".iob"), (".conllu",)
@@ -16,6 +16,9 @@ class TagJob(Job):
     task = "token_classifier"
     pipeline_tag = "token-classification"
     own_settings = (
+        "labels",
+        "new_head",
+        *LOSSES,
         "words",
         "tags",
         "spans",
@@ -67,7 +70,7 @@ class TagJob(Job):
     def arguments(self, settings, rows):
         """Tags, scheme, chain, windows."""
         return {
-            "labels": rows.labels,
+            **super().arguments(settings, rows),
             "scheme": settings.scheme,
             "crf": settings.crf,
             "overlap": settings.overlap,

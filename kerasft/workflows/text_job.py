@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from kerasft._errors import DataError
-from kerasft.workflows.job import Job, classification_options
+from kerasft.workflows.job import HEAD, LOSSES, Job, classification_options
 from kerasft.workflows.row_files import read_rows
 
 PROBLEMS = {"name": "single_label", "names": "multi_label", "number": "regression"}
@@ -16,8 +16,9 @@ class TextJob(Job):
     task = "text_classifier"
     pipeline_tag = "text-classification"
     own_settings = (
+        *HEAD,
+        *LOSSES,
         "text_pair",
-        "label",
         "label_type",
         "label_separator",
         "problem",
@@ -65,7 +66,7 @@ class TextJob(Job):
 
     def arguments(self, settings, rows):
         """Labels and problem."""
-        return {"labels": rows.labels, "problem": self._problem(rows)}
+        return super().arguments(settings, rows) | {"problem": self._problem(rows)}
 
     def options(self, settings, rows):
         """Weights of labels, smoothing, focus."""

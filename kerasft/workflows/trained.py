@@ -5,19 +5,19 @@ of new data are. The trap: the longest example is no part of a checkpoint, so it
 read from the run's recipe; without it a task would see longer texts than in training.
 """
 
+import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from kerasft._errors import CheckpointError, SettingsError
-from kerasft.training.settings import (
-    ColumnSettings,
-    ModelSettings,
-    Settings,
-)
+from kerasft.training.column_settings import ColumnSettings
+from kerasft.training.settings import ModelSettings, Settings
 from kerasft.workflows.finetune import FinetuneSettings
 from kerasft.workflows.flags import from_yaml
 from kerasft.workflows.jobs import JOBS
+from kerasft.workflows.pretrain import PretrainSettings
 from kerasft.workflows.run_folder import RECIPE
+from kerasft.workflows.run_settings import RunSettings
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Trained:
     """
 
     place: str
-    recipe: FinetuneSettings | None
+    recipe: RunSettings | None
 
     def columns(self, asked: Settings) -> ColumnSettings:
         """What the columns of new data are: as asked for, else as in training."""
@@ -39,7 +39,7 @@ class Trained:
     @property
     def job(self):
         """What its task asks of the commands."""
-        return JOBS[self.recipe.task if self.recipe else "text_classifier"]
+        return self.recipe.job if self.recipe else JOBS["text_classifier"]
 
     def load(self, asked: Settings):
         """The task, with its settings as asked for, else as in training.
@@ -89,5 +89,10 @@ def open_run(place: str) -> Trained:
             "that it was exported from."
         )
     recipe = folder / RECIPE
-    known = from_yaml(FinetuneSettings, recipe) if recipe.exists() else None
-    return Trained(place, known)
+    return Trained(place, _read_recipe(recipe) if recipe.exists() else None)
+
+
+def _read_recipe(path):
+    """The settings of a run, whichever command made it."""
+    pretrained = re.search("^objective:", path.read_text("utf-8"), re.MULTILINE)
+    return from_yaml(PretrainSettings if pretrained else FinetuneSettings, path)

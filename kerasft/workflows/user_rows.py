@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kerasft._errors import DataError
-from kerasft.training.settings import ColumnSettings
+from kerasft.training.column_settings import ColumnSettings
 from kerasft.workflows.row_files import ending_of
 
 BLOCK = 1024

@@ -9,6 +9,7 @@ from sklearn import metrics as reference
 
 from kerasft._errors import DataError
 from kerasft._registry import UnknownNameError
+from kerasft.training.metrics_report import ChoiceReport
 from kerasft.training.plots import figure_to_png
 from kerasft.training.report import REPORTS, report
 
@@ -208,3 +209,19 @@ def test_outputs_that_are_not_finite_are_refused():
 def test_an_unknown_problem_is_refused():
     with pytest.raises(UnknownNameError, match="single_label"):
         report(LABELS, "singel_label", [0], np.full((1, 4), 0.25))
+
+
+def test_choices_are_counted_and_the_surest_mistake_comes_first():
+    choices = [["a", "b"], ["c", "d", "e"], ["f", "g"], ["h", "i"]]
+    answers = [
+        {"index": 0, "score": 0.9},
+        {"index": 2, "score": 0.6},
+        {"index": 1, "score": 0.8},
+        {"index": 1, "score": 0.7},
+    ]
+    made = ChoiceReport(choices, [0, 0, 0, 1], answers)
+    assert made.metrics["accuracy"] == 0.5
+    assert made.metrics["guessing"] == pytest.approx((3 / 2 + 1 / 3) / 4)
+    told = [(m.row, m.label, m.predicted, m.score) for m in made.mistakes()]
+    assert told == [(2, "f", "g", 0.8), (1, "c", "e", 0.6)]
+    assert "accuracy: 0.5000" in made.text()

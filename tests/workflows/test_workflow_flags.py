@@ -88,7 +88,15 @@ def test_a_class_is_a_group_of_the_help():
 
 def test_all_settings_out_of_bounds_are_told_at_once():
     with pytest.raises(SettingsError) as error:
-        TrainingSettings(epochs=0, warmup=1.0, schedule="cubic", class_weight="even")
+        FinetuneSettings(
+            checkpoint="bert",
+            train="a.csv",
+            out="run",
+            epochs=0,
+            warmup=1.0,
+            schedule="cubic",
+            class_weight="even",
+        )
     for word in ("epochs", "warmup", "schedule", "class_weight"):
         assert word in str(error.value)
 

@@ -1,0 +1,55 @@
+"""What all commands that train are told: rows, folder, and how to choose the best."""
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from kerasft.training.column_settings import ColumnSettings
+from kerasft.training.settings import Files, TrainingSettings, setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings(TrainingSettings):
+    """Run."""
+
+    train: Files = setting(help="rows to train on: a file, or several of one kind")
+    out: str = setting(help="folder of the run, which will hold the checkpoint")
+    validation: list[str] | float | str | None = setting(
+        0.1, "rows to choose the best epoch by, or the share of `train` to split off"
+    )
+    test: Files | None = setting(None, "rows to evaluate the best epoch on")
+    on_bad_rows: Literal["error", "skip"] = setting(
+        "error", "stop, or leave bad rows out and list them in rejected.csv"
+    )
+    revision: str | None = setting(
+        None, "branch, tag or commit of the checkpoint on the hub"
+    )
+    tensorboard: str | None = setting(
+        None, "folder of the TensorBoard logs; null: tb_logs/ and the name of `out`"
+    )
+
+    @property
+    def job(self):
+        """The `Job` of its task.
+
+        Raises:
+            UnknownNameError: there is no such task.
+        """
+        raise NotImplementedError
+
+    @property
+    def columns(self) -> ColumnSettings:
+        """What the columns of the data files are; of other kinds of rows the usual."""
+        names = {f.name for f in fields(ColumnSettings)}
+        return ColumnSettings(**{k: v for k, v in vars(self).items() if k in names})
+
+    def conflicts(self):
+        """Settings that do not go together, one sentence each."""
+        problems = super().conflicts()
+        share = self.validation
+        if isinstance(share, int | float) and not 0 < share < 1:
+            problems.append(
+                f"validation is {share}; as a share it is above 0, below 1."
+            )
+        if share is None and self.patience:
+            problems.append("patience needs validation rows; give `validation`.")
+        return problems

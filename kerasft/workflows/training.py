@@ -1,0 +1,151 @@
+"""Train a task on rows, and leave a run folder behind, whatever the task is.
+
+Settings of a run in; a folder with the best checkpoint, its evaluation and the recipe
+out. All that a user can get wrong is found before the first step. The trap: the run
+counts as finished by its `metrics.json`, so that file is written last.
+"""
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import kerasft as kft
+from kerasft._errors import SettingsError
+from kerasft.training.settings import LossSettings, ModelSettings, TrainingSettings
+from kerasft.workflows import run_folder
+from kerasft.workflows.console import RESULTS
+from kerasft.workflows.estimate import print_estimate
+from kerasft.workflows.evaluation import measured, write_report
+from kerasft.workflows.flags import to_yaml
+from kerasft.workflows.model_card import model_card
+from kerasft.workflows.training_rows import read_training_rows
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run came to.
+
+    Args:
+        folder: the run folder.
+        task: the task with the weights of the best epoch.
+        metrics: part ("validation", "test") -> metric -> value.
+        history: metric -> value of each epoch.
+    """
+
+    folder: Path
+    task: object
+    metrics: dict
+    history: dict
+
+
+def trained_run(settings) -> Run:
+    """Train as `RunSettings` say, and write all that a run folder holds.
+
+    Raises:
+        KerasftError: settings, rows or a checkpoint that do not fit; nothing has been
+            written then.
+    """
+    job = settings.job
+    folder = run_folder.claim(settings.out)
+    rows = read_training_rows(settings, job)
+    for leak in rows.leaks():
+        RESULTS.print(f"Warning: {leak}", style="yellow")
+    task, dataset = _prepare(settings, rows, job)
+    print_estimate(rows, task, dataset, settings.epochs)
+    callbacks = _callbacks(task, settings, rows, job, folder)
+    recipe = replace(settings, **job.resolved(settings, rows))
+    run_folder.begin(folder, to_yaml(recipe))
+    history = job.fit(task, dataset, settings, rows, callbacks)
+    if not any(isinstance(one, kft.BestCheckpoint) for one in callbacks):
+        task.save_pretrained(folder)
+    job.finish(task, rows, folder)
+    reports = {
+        name: measured(task, part, settings.batch_size)
+        for name, part in rows.parts.items()
+        if name != "train"
+    }
+    _write(folder, settings, rows, task, reports, history)
+    for name, report in reports.items():
+        RESULTS.print(f"\n{name}\n\n{report.text()}")
+    RESULTS.print(f"\nThe run is in {folder}.")
+    metrics = {name: report.metrics for name, report in reports.items()}
+    return Run(folder, task, metrics, history)
+
+
+def _prepare(settings, rows, job):
+    """The compiled task and its training batches, if it is fed such."""
+    import keras
+
+    keras.utils.set_random_seed(settings.seed)
+    with kft.strategy(settings.strategy).scope():
+        task = job.load(settings, rows)
+        return task, job.prepare(task, settings, rows)
+
+
+def _callbacks(task, settings, rows, job, folder):
+    """What goes with the fit.
+
+    Raises:
+        SettingsError: `monitor` is nothing that the task measures.
+    """
+    from keras.callbacks import EarlyStopping
+
+    from kerasft.training.callbacks import StopOnNaN
+
+    logs = settings.tensorboard or f"tb_logs/{folder.resolve().name}"
+    validation = rows.parts.get("validation") if job.keeps_best else None
+    board = kft.TensorBoard(logs, validation=validation, hparams=_numbers(settings))
+    if validation is None:
+        return [StopOnNaN(), board]
+    scores = job.scores(validation)
+    _raise_unless_measured(settings.monitor, job.metrics(task, settings, rows), scores)
+    best = kft.BestCheckpoint(folder, settings.monitor, restore=True)
+    callbacks = [StopOnNaN(), best, board]  # In turn: the board reports on the best.
+    if scores:
+        callbacks.insert(0, kft.RowScores(validation, settings.batch_size))
+    if settings.patience:
+        mode = "max" if best.sign > 0 else "min"
+        stop = EarlyStopping(settings.monitor, patience=settings.patience, mode=mode)
+        callbacks.append(stop)
+    return callbacks
+
+
+def _raise_unless_measured(monitor, metrics, scores):
+    """Refuse to monitor what is not measured.
+
+    Args:
+        monitor: what is asked for.
+        metrics: of Keras, a list, or lists by output.
+        scores: names of what is measured on validation rows alone.
+    """
+    parts = metrics if isinstance(metrics, dict) else {"": metrics}
+    names = ["loss"]
+    for part, some in parts.items():
+        prefix = part and f"{part}_"
+        for metric in some:
+            told = metric.result()
+            told = list(told) if isinstance(told, dict) else [metric.name]
+            names += [prefix + name for name in told]
+    known = [f"val_{name}" for name in dict.fromkeys([*names, *scores])] + names
+    if monitor not in known:
+        raise SettingsError(
+            f"monitor is {monitor!r}; this task measures: {', '.join(known)}."
+        )
+
+
+def _numbers(settings):
+    """What runs are compared by."""
+    groups = (TrainingSettings, ModelSettings, LossSettings)
+    names = [f.name for group in groups for f in fields(group)]
+    values = {name: vars(settings).get(name) for name in names}
+    return {k: v for k, v in values.items() if isinstance(v, int | float | str)}
+
+
+def _write(folder, settings, rows, task, reports, history):
+    from kerasft.training.plots import learning_curves
+
+    write_report(folder, reports, {"learning_curves": learning_curves(history)})
+    run_folder.write_json(folder / run_folder.HISTORY, history)
+    card = model_card(settings, rows, task, reports)
+    run_folder.write_text(folder / run_folder.CARD, card)
+    metrics = {name: report.metrics for name, report in reports.items()}
+    run_folder.write_json(folder / run_folder.METRICS, metrics)
