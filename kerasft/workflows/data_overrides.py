@@ -12,10 +12,13 @@ Labels = overrides(columns.LabelSettings, f"Labels in the data; {AS_BEFORE}")
 Tagged = overrides(columns.TaggedSettings, f"Tagged words in the data; {AS_BEFORE}")
 Questions = overrides(columns.QuestionSettings, f"Questions in the data; {AS_BEFORE}")
 Choices = overrides(columns.ChoiceSettings, f"Choices in the data; {AS_BEFORE}")
+Mentions = overrides(columns.MentionSettings, f"Mentions in the data; {AS_BEFORE}")
 Documents = overrides(columns.DocumentSettings, f"Documents in .txt; {AS_BEFORE}")
 Model = overrides(ModelSettings, f"Model; {AS_BEFORE}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataOverrides(Texts, Pairs, Tagged, Questions, Choices, Documents, Model):
+class DataOverrides(
+    Texts, Pairs, Tagged, Questions, Choices, Mentions, Documents, Model
+):
     """What is asked, and the model."""

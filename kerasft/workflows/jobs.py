@@ -5,6 +5,7 @@ from kerasft.workflows.choice_job import ChoiceJob
 from kerasft.workflows.embedder_job import EmbedderJob
 from kerasft.workflows.few_shot_job import FewShotJob
 from kerasft.workflows.question_job import QuestionJob
+from kerasft.workflows.relation_job import RelationJob, TripleJob
 from kerasft.workflows.tag_job import TagJob
 from kerasft.workflows.text_job import TextJob
 
@@ -13,6 +14,8 @@ _ALL = (
     TagJob(),
     QuestionJob(),
     ChoiceJob(),
+    RelationJob(),
+    TripleJob(),
     EmbedderJob(),
     FewShotJob(),
 )
