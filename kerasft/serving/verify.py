@@ -21,7 +21,12 @@ BATCH = 512
 SERVED_BATCH = 32
 TOLERANCE = 1e-5
 SHOWN = 5
-NUMBERS = ("value", "probabilities", "embedding")  # What is compared, as served.
+NUMBERS = (
+    "value",
+    "probabilities",
+    "scores",
+    "embedding",
+)  # What is compared, as served.
 NAMES = {
     "input_ids": "ids",
     "attention_mask": "attention_mask",

@@ -118,6 +118,90 @@ def export_question_answerer(task, folder, rows, signature):
     return export_answerer(folder, task, face, graph, check)
 
 
+def export_masked_lm(task, folder, rows, top, signature):
+    """See `MaskedLM.export`."""
+    from kerasft.data.corpus import from_lists
+    from kerasft.serving.mask_graph import MaskGraph
+    from kerasft.serving.mask_signatures import MaskFace, export_guesser
+    from kerasft.serving.verify import verify_tokenizer
+    from kerasft.serving.verify_guesses import verify_guesses
+
+    _raise_unless_signature(signature)
+    tokenizer, size = task.tokenizer, task.backbone.config.vocab_size
+    face = MaskFace(limits_of(task), tuple(map(tokenizer.text_of, range(size))), top)
+    if signature == "tokens":
+        return export_guesser(folder, task, face)
+    graph = MaskGraph(tokenizer, tokenizer.max_length + 1)
+    reading = tokenizer.reading_masks().backend
+    texts = _with_masks(task, rows)
+    verify_tokenizer(graph, reading, texts, None, VERIFIED_FUZZ)
+    encodings = reading.encode_batch(texts)
+    pairs = zip(texts, encodings, strict=True)
+    short = [text for text, one in pairs if len(one.ids) <= tokenizer.max_length]
+
+    def check(new):
+        tolerance = TOLERANCES[task.backbone.dtype_policy.name]
+        expected = lambda texts: task.predict_rows(from_lists(texts))  # noqa: E731
+        verify_guesses(new, expected, short, face.names, tolerance)
+
+    return export_guesser(folder, task, face, graph, check)
+
+
+def export_multiple_choice(task, folder, rows, signature):
+    """See `MultipleChoice.export`."""
+    from kerasft.serving.choice_signatures import export_chooser
+    from kerasft.serving.verify import verify_tokenizer
+    from kerasft.serving.verify_choices import verify_choices
+    from kerasft.serving.wordpiece import WordPieceGraph
+
+    _raise_unless_signature(signature)
+    if signature == "tokens":
+        return export_chooser(folder, task, limits_of(task))
+    tokenizer = task.tokenizer
+    graph = WordPieceGraph(tokenizer.backend, tokenizer.max_length)
+    asked = _strange_choices(sorted(tokenizer.backend.get_vocab()))
+    known = 0 if rows is None else min(VERIFIED_ROWS, len(rows))
+    asked += [rows[i] for i in range(known)]
+    texts = [text for row in asked for text in (row["context"], *row["choices"])]
+    verify_tokenizer(graph, tokenizer.backend, texts, None, VERIFIED_FUZZ)
+
+    def check(new):
+        tolerance = TOLERANCES[task.backbone.dtype_policy.name]
+        verify_choices(new, task.predict_text, asked, tolerance)
+
+    return export_chooser(folder, task, limits_of(task), graph, check)
+
+
+def export_zero_shot_classifier(classifier, folder, rows):
+    """See `ZeroShotClassifier.export`."""
+    from kerasft.objectives.neighbours import unit_rows
+    from kerasft.serving.verify import verify_export, verify_tokenizer
+    from kerasft.serving.wordpiece import WordPieceGraph
+    from kerasft.serving.zero_shot_signatures import ZeroShotFace, export_zero_shot
+
+    task, sentences = classifier.task, classifier.sentences
+    near, pairs = classifier.columns is None, None
+    face = ZeroShotFace(
+        labels=classifier.labels,
+        sentences=tuple(sentences),
+        vectors=unit_rows(task.encode(sentences)) if near else None,
+        columns=classifier.columns,
+        multi_label=classifier.multi_label,
+    )
+    tokenizer = task.tokenizer
+    graph = WordPieceGraph(tokenizer.backend, tokenizer.max_length)
+    texts, _ = _samples(rows, False, sorted(tokenizer.backend.get_vocab()))
+    if not near:
+        pairs = [sentences[i % len(sentences)] for i in range(len(texts))]
+    verify_tokenizer(graph, tokenizer.backend, texts, pairs, VERIFIED_FUZZ)
+
+    def check(new):
+        tolerance = TOLERANCES[task.backbone.dtype_policy.name]
+        verify_export(new, classifier.scores, texts, None, tolerance)
+
+    return export_zero_shot(folder, task, face, graph, check)
+
+
 def export_tokens(task, folder, signature):
     """See `Task.export`."""
     from kerasft.serving.saving import save, tokens_function
@@ -167,6 +251,30 @@ def _samples(rows, pairs, pieces):
     else:
         texts = []
     return texts + strange, seconds + list(adversarial_texts(200, 1, pieces))
+
+
+def _with_masks(task, rows):
+    """Texts to verify on with masks in them, most of them short enough."""
+    from kerasft.serving.fuzz import with_masks
+
+    tokenizer = task.tokenizer
+    texts, _ = _samples(rows, False, sorted(tokenizer.backend.get_vocab()))
+    short = [text[: 2 * tokenizer.max_length] for text in texts]
+    return with_masks(short, tokenizer.mask)
+
+
+def _strange_choices(pieces):
+    """Rows of choices to verify on, with a question and without; some are too long."""
+    from kerasft.serving.fuzz import adversarial_texts
+
+    texts = list(adversarial_texts(900, 0, pieces))
+    rows = []
+    for i in range(0, 900, 9):
+        context, question, *choices = texts[i : i + 9]
+        choices = [text if text.strip() else "x" for text in choices]
+        row = {"context": context, "choices": choices[: 2 + i % 5]}
+        rows.append(row | ({"question": question} if i % 2 else {}))
+    return rows
 
 
 def _served_numbers(task, texts, seconds=None):
