@@ -118,8 +118,8 @@ def test_no_threshold_is_better_than_the_best(asked):
 
 @pytest.mark.parametrize("right, expected", [(2, 0.5), (4, 3.0), (0, -2.0)])
 def test_the_threshold_lies_halfway_between_two_chances(right, expected):
-    accepted = [["a"] if i < right else [] for i in range(4)]
-    scores = score_answers(["a"] * 4, accepted)
+    accepted = [["cat"] if i < right else [] for i in range(4)]
+    scores = score_answers(["cat"] * 4, accepted)
     best = best_threshold(scores, [-1.0, 0.0, 1.0, 2.0], [False] * 4)
     assert best["threshold"] == expected
 

@@ -18,7 +18,8 @@ PROGRAM = """
     for name, (folder, given) in json.loads(sys.stdin.read()).items():
         serve = tf.saved_model.load(folder).signatures["serving_default"]
         served = serve(**{key: tf.constant(side) for key, side in given.items()})
-        answers[name] = {key: plain(one.numpy().tolist()) for key, one in served.items()}
+        served = {key: one.numpy().tolist() for key, one in served.items()}
+        answers[name] = {key: plain(column) for key, column in served.items()}
     # TensorFlow brings a part of Keras itself; no more of it may be wanted.
     later = {m for m in set(sys.modules) - before if m.split(".")[0] == "keras"}
     names = {name.split(".")[0] for name in sys.modules}

@@ -1,14 +1,10 @@
 """SavedModels of answers and of vectors give, without kerasft, what the task gives."""
 
-import json
-import subprocess
-import sys
-import textwrap
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from lone_process import ask
 from tiny_tasks import save_tiny_bert, tiny_questions, tiny_rows
 
 import kerasft as kft
@@ -22,19 +18,6 @@ ROWS = [tiny_questions(12)[i] for i in range(12)]
 ASKED = [{name: row[name] for name in ("question", "context")} for row in ROWS]
 ASKED += [{"question": "q", "context": ""}, {"question": "", "context": "a film"}]
 ASKED += [{"question": "w " * 40, "context": text} for text in TEXTS[-20:]]
-PROGRAM = """
-    import json, sys
-    import tensorflow as tf, tensorflow_text
-    given, answers = json.loads(sys.stdin.read()), {}
-    for name, (folder, texts) in given.items():
-        serve = tf.saved_model.load(folder).signatures["serving_default"]
-        served = serve(**{key: tf.constant(column) for key, column in texts.items()})
-        answers[name] = {key: value.numpy().tolist() for key, value in served.items()}
-    for name in ("answers", "unsure"):
-        answers[name]["answer"] = [one.decode() for one in answers[name]["answer"]]
-    strangers = {"kerasft", "keras", "tokenizers", "transformers"} & set(sys.modules)
-    print(json.dumps({"answers": answers, "strangers": sorted(strangers)}))
-"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -75,18 +58,8 @@ def served(tasks, tmp_path_factory):
     tasks["answers"].export(place / "answers", tiny_questions(12))
     tasks["unsure"].export(place / "unsure", tiny_questions(12))
     asked = {name: [row[name] for row in ASKED] for name in ASKED[0]}
-    given = {"vectors": (str(place / "vectors"), {"text": TEXTS})}
-    given |= {name: (str(place / name), asked) for name in ("answers", "unsure")}
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(PROGRAM)],
-        input=json.dumps(given),
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert not {"kerasft", "tokenizers", "transformers"} & set(told["strangers"])
-    return told["answers"]
+    given = {name: (place / name, asked) for name in ("answers", "unsure")}
+    return ask({"vectors": (place / "vectors", {"text": TEXTS}), **given})
 
 
 def test_vectors_are_those_of_encode(served, tasks):
