@@ -8,10 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  (registers the ops of the SavedModel)
 
-from kerasft.serving.verify import SERVED_BATCH, SHOWN, VerificationError
-
-# Chances as near as this may stand in either order; as a share of them, in tolerances.
-NEAR = 10
+from kerasft.serving.verify import NEAR, SERVED_BATCH, SHOWN, VerificationError
 
 
 def verify_guesses(

@@ -3,6 +3,7 @@
 from functools import partial
 
 from kerasft._errors import SettingsError
+from kerasft.tasks.answer_decoding import N_BEST
 
 VERIFIED_ROWS = 1_000
 VERIFIED_FUZZ = 2_000
@@ -113,7 +114,8 @@ def export_question_answerer(task, folder, rows, signature):
 
     def check(new):
         tolerance = TOLERANCES[task.backbone.dtype_policy.name]
-        verify_answers(new, task.predict_text, asked, tolerance)
+        expected = partial(task.predict_text, n_best=N_BEST + 1)  # With "no answer".
+        verify_answers(new, expected, asked, tolerance)
 
     return export_answerer(folder, task, face, graph, check)
 

@@ -15,6 +15,7 @@ from tiny_tasks import LABELS, TAGS, save_tiny_bert
 
 import kerasft as kft
 from kerasft.serving.fuzz import adversarial_texts, with_masks
+from kerasft.serving.verify_spans import is_answer
 from kerasft.tasks import TASKS, exporting
 
 NEAR = {"abs": 1e-5}
@@ -143,10 +144,13 @@ def same_spans(task, given, served):
 
 def same_answers(task, given, served):
     columns = zip(given["question"], given["context"], strict=True)
-    told = task.predict_text([{"question": q, "context": c} for q, c in columns])
-    for key in ("answer", "start", "end"):
-        assert served[key] == [one[key] for one in told]
-    assert served["score"] == pytest.approx([one["score"] for one in told], **NEAR)
+    asked = [{"question": question, "context": text} for question, text in columns]
+    for i, weighed in enumerate(task.predict_text(asked, n_best=21)):
+        found = {key: column[i] for key, column in served.items()}
+        # A text of like characters has the same windows, and answers, over and over.
+        assert is_answer(found, weighed, 1e-5), asked[i]
+        again = len(set(given["context"][i])) < 4
+        assert again or found["start"] == weighed[0]["start"], asked[i]
     return [bool(answer) for answer in served["answer"]]
 
 
@@ -188,9 +192,9 @@ def same_scores(task, given, served):
     np.testing.assert_allclose(served["scores"], scores, rtol=0, atol=1e-5)
     if task.multi_label:
         assert chosen_names(served) == [one["labels"] for one in told]
-        return map(str, served["chosen"])
-    assert served["label"] == [one["label"] for one in told]
-    return served["label"]
+    else:
+        assert served["label"] == [one["label"] for one in told]
+    return map(str, served["scores"])
 
 
 SAME = {

@@ -1,5 +1,7 @@
 """SavedModels of answers and of vectors give, without kerasft, what the task gives."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -101,4 +103,30 @@ def test_an_export_that_gives_other_answers_is_refused(tasks, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(verify_spans.tf.saved_model, "load", lambda _: Served)
         with pytest.raises(VerificationError, match="differs from the task on 1 of 1"):
-            verify_spans.verify_answers("x", task.predict_text, good, 1e-5)
+            expected = functools.partial(task.predict_text, n_best=21)
+            verify_spans.verify_answers("x", expected, good, 1e-5)
+
+
+def answer(text, start, score):
+    return {"answer": text, "start": start, "end": start + len(text), "score": score}
+
+
+BEST, AS_GOOD, WORSE = answer("a", 2, 0.4), answer("a", 9, 0.39999), answer("b", 5, 0.3)
+NONE = answer("", 0, 0.4)
+
+
+@pytest.mark.parametrize(
+    "found, wanted, right",
+    [
+        (BEST, [BEST, AS_GOOD], True),
+        (AS_GOOD, [BEST, AS_GOOD, WORSE], True),
+        (WORSE, [BEST, AS_GOOD, WORSE], False),
+        (BEST | {"score": 0.4001}, [BEST], False),
+        (BEST | {"end": 4}, [BEST], False),
+        (NONE, [BEST, NONE], False),
+        (BEST, [NONE, BEST], False),
+        (NONE, [NONE], True),
+    ],
+)
+def test_another_answer_is_right_only_if_it_is_as_good(found, wanted, right):
+    assert verify_spans.is_answer(found, wanted, 1e-5) is right
