@@ -6,6 +6,7 @@ only those of a few tasks are: others have their own files, `test_export*.py`.
 """
 
 import functools
+import re
 
 import keras
 import numpy as np
@@ -149,7 +150,7 @@ def same_answers(task, given, served):
         found = {key: column[i] for key, column in served.items()}
         # A text of like characters has the same windows, and answers, over and over.
         assert is_answer(found, weighed, 1e-5), asked[i]
-        again = len(set(given["context"][i])) < 4
+        again = re.search(r"(.)\1{40}", given["context"][i])
         assert again or found["start"] == weighed[0]["start"], asked[i]
     return [bool(answer) for answer in served["answer"]]
 
