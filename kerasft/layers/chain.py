@@ -35,7 +35,7 @@ def prefix_scores(logits, mask, transitions, starts, over):
     """Scores of what ends in each tag, after each step: (length, batch, tags).
 
     Args:
-        over: how the ways to a tag become one number: `ops.logsumexp` or `ops.max`.
+        over: how the ways to a tag become one number, such as `ops.max`.
     """
 
     def step(scores, now):
@@ -72,23 +72,36 @@ def log_partition(logits, mask, transitions, starts, ends):
 
 
 def tag_marginals(logits, mask, transitions, starts, ends):
-    """Probability of each tag at each step, (batch, length, tags); 0 where masked."""
-    forward = prefix_scores(logits, mask, transitions, starts, ops.logsumexp)
-    total = ops.logsumexp(forward[-1] + ends, axis=-1)[:, None]
-    later = _suffix_scores(logits, mask, transitions, ends)
-    chances = ops.where(_by_step(mask), ops.exp(forward + later - total), 0)
+    """Probability of each tag at each step, (batch, length, tags); 0 where masked.
+
+    Only what tells the tags of one step apart is carried on: whole sums over a long row
+    would leave no digits for that.
+    """
+    forward = prefix_scores(logits, mask, transitions, starts, _levelled)
+    later = _suffix_scores(logits, mask, transitions, ends, _levelled)
+    chances = ops.where(_by_step(mask), ops.softmax(forward + later, axis=-1), 0)
     return ops.transpose(chances, (1, 0, 2))
 
 
-def _suffix_scores(logits, mask, transitions, ends):
-    """Log-sum of what may follow each tag, after each step: (length, batch, tags)."""
+def _levelled(ways, axis):
+    """Log-sums, less the largest of a row."""
+    sums = ops.logsumexp(ways, axis=axis)
+    return sums - ops.max(sums, axis=-1, keepdims=True)
+
+
+def _suffix_scores(logits, mask, transitions, ends, over=ops.logsumexp):
+    """What may follow each tag, after each step, as one number: (length, batch, tags).
+
+    Args:
+        over: as of `prefix_scores`.
+    """
     logits = ops.transpose(logits, (1, 0, 2))
     goes_on = _by_step(ops.logical_and(mask, ops.logical_not(first_of(mask))))
 
     def step(scores, now):
         emission, goes_on = now
         ways = transitions + (emission + scores)[:, None, :]
-        return ops.where(goes_on, ops.logsumexp(ways, axis=-1), scores), scores
+        return ops.where(goes_on, over(ways, axis=-1), scores), scores
 
     end = ops.zeros_like(logits[0]) + ends
     return over_steps(step, end, (logits, goes_on), reverse=True)[1]

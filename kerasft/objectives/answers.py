@@ -112,7 +112,8 @@ def best_threshold(
 
     Returns:
         `threshold`, and `exact` and `f1` with it. Where the chance is above the
-        threshold, no answer is given. It is the lowest of those that are as good.
+        threshold, no answer is given. It is of the lowest that are as good, halfway
+        between two chances: rounding must not decide on which side a question is.
     """
     chance, empty = np.asarray(chance_of_none, "float64"), np.asarray(empty, bool)
     order = np.argsort(chance, kind="stable")
@@ -125,12 +126,12 @@ def best_threshold(
         return none + np.concatenate([[0.0], np.cumsum(gains)])
 
     exact, f1 = totals(scores.exact), totals(scores.f1)
-    thresholds = np.concatenate([[chance.min() - 1.0], chance[order]])
+    bounds = np.concatenate([[chance.min() - 2.0], chance[order], [chance.max() + 2.0]])
     # Questions of the same chance are kept together.
-    places = np.flatnonzero(np.append(thresholds[1:] != thresholds[:-1], True))
+    places = np.flatnonzero(bounds[1:] != bounds[:-1])
     best = places[int(np.argmax(f1[places]))]
     return {
-        "threshold": float(thresholds[best]),
+        "threshold": float(bounds[best : best + 2].mean()),
         "exact": float(exact[best] / len(chance)),
         "f1": float(f1[best] / len(chance)),
     }

@@ -116,3 +116,15 @@ def _glued(chance, pieces):
         chance.choice(pieces).removeprefix("##") for _ in range(chance.randint(1, 4))
     )
     return chance.choice((str, str.upper, str.title))(word)
+
+
+def with_masks(texts: Sequence[str], mask: str, seed: int = 0) -> list[str]:
+    """The texts with a mask in them: at one to three places where they have none."""
+    chance = random.Random(seed)
+    masked = []
+    for text in texts:
+        places = [chance.randint(0, len(text)) for _ in range(chance.randint(1, 3))]
+        for place in sorted(places, reverse=True) if mask not in text else ():
+            text = text[:place] + mask + text[place:]
+        masked.append(text)
+    return masked

@@ -97,13 +97,14 @@ def one_line_each(labels: Sequence[str]):
         )
 
 
-def tokens_function(model, limits: Limits, answers: Callable):
+def tokens_function(model, limits: Limits, answers: Callable, axes: int = 2):
     """A function of token ids, mask and types, which are checked.
 
     Args:
         model: dict of int32 (batch, length) to logits.
         limits: what it takes.
         answers: logits -> dict of tensors.
+        axes: 3 for a model of (batch, choices, length).
     """
 
     def serve(*tokens):
@@ -112,8 +113,9 @@ def tokens_function(model, limits: Limits, answers: Callable):
             logits = tf.identity(logits_of(model, inputs))
         return answers(logits)
 
+    shape = [None] * axes
     return tf.function(
-        serve, [tf.TensorSpec([None, None], tf.int32, name=name) for name in INPUTS]
+        serve, [tf.TensorSpec(shape, tf.int32, name=name) for name in INPUTS]
     )
 
 
@@ -132,7 +134,7 @@ def _checks(inputs, limits):
             "input_ids, attention_mask and token_type_ids differ in shape.",
         ),
         tf.debugging.assert_less_equal(
-            tf.shape(ids)[1],
+            tf.shape(ids)[-1],
             limits.max_length,
             f"A row has more than the {limits.max_length} tokens the model can take.",
         ),

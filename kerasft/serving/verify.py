@@ -20,8 +20,15 @@ from kerasft.serving.fuzz import adversarial_texts
 BATCH = 512
 SERVED_BATCH = 32
 TOLERANCE = 1e-5
+# Chances as near as this may stand in either order; as a share of them, in tolerances.
+NEAR = 10
 SHOWN = 5
-NUMBERS = ("value", "probabilities", "embedding")  # What is compared, as served.
+NUMBERS = (
+    "value",
+    "probabilities",
+    "scores",
+    "embedding",
+)  # What is compared, as served.
 NAMES = {
     "input_ids": "ids",
     "attention_mask": "attention_mask",

@@ -104,25 +104,41 @@ class WordPieceGraph(tf.Module):
             dict of `input_ids`, `attention_mask`, `token_type_ids`, each int32
             (batch, longest row).
         """
-        reference = self.reference
         # The strings are there anyway; only the ids need to travel to another device.
         with tf.device("CPU"):
-            template, texts = reference.single, {"A": self._token_ids(text)}
+            texts = {"A": self.token_ids(text)}
             if text_pair is not None:
-                template, texts["B"] = reference.pair, self._token_ids(text_pair)
-            return pack(
-                template,
-                texts,
-                self.max_length,
-                reference.pad_id,
-                reference.pad_type_id,
-            )
+                texts["B"] = self.token_ids(text_pair)
+            return self.packed(texts)
 
-    def _token_ids(self, text):
+    def token_ids(self, text):
+        """Tokens of texts, whole and without special ones.
+
+        Args:
+            text: (batch,) strings.
+
+        Returns:
+            int32, ragged (batch, tokens).
+        """
         too_long = f"{WORD_LETTER}{{{self.reference.longest_word + 1},}}"
         words = tf.strings.regex_replace(self._spell(text), too_long, UNKNOWN)
         pieces = self._word_piece.tokenize(words)
         return pieces.with_values(tf.gather(self._id_of_piece, pieces.values))
+
+    def packed(self, texts):
+        """What a model takes: texts cut to length, special tokens around them.
+
+        Args:
+            texts: {"A": ids} or {"A": ids, "B": ids}, ragged int32 (batch, tokens).
+
+        Returns:
+            As `__call__`.
+        """
+        reference = self.reference
+        template = reference.pair if "B" in texts else reference.single
+        return pack(
+            template, texts, self.max_length, reference.pad_id, reference.pad_type_id
+        )
 
     def _spell(self, text):
         """Normalise; texts of printable ASCII, the most, take a short way."""

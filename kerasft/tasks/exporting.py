@@ -3,6 +3,7 @@
 from functools import partial
 
 from kerasft._errors import SettingsError
+from kerasft.tasks.answer_decoding import N_BEST
 
 VERIFIED_ROWS = 1_000
 VERIFIED_FUZZ = 2_000
@@ -17,7 +18,7 @@ def export_text_classifier(task, folder, rows, pairs, signature):
     from kerasft.serving.verify import verify_export, verify_tokenizer
     from kerasft.serving.wordpiece import WordPieceGraph
 
-    _raise_unless_signature(signature)
+    raise_unless_signature(signature)
     if pairs is None:
         pairs = rows is not None and rows.has_pairs
     face = ClassifierFace(
@@ -30,7 +31,7 @@ def export_text_classifier(task, folder, rows, pairs, signature):
         return export_classifier(folder, task, face)
     tokenizer = task.tokenizer
     graph = WordPieceGraph(tokenizer.backend, tokenizer.max_length)
-    texts, seconds = _samples(rows, pairs, sorted(tokenizer.backend.get_vocab()))
+    texts, seconds = samples(rows, pairs, sorted(tokenizer.backend.get_vocab()))
     verify_tokenizer(graph, tokenizer.backend, texts, seconds, VERIFIED_FUZZ)
 
     def check(new):
@@ -48,7 +49,7 @@ def export_token_classifier(task, folder, rows, signature):
     from kerasft.serving.verify_offsets import verify_pieces
     from kerasft.serving.verify_spans import verify_spans
 
-    _raise_unless_signature(signature)
+    raise_unless_signature(signature)
     face = TaggerFace(
         task.tag_set, task.finds_entities, limits_of(task), task.head.crf, task.overlap
     )
@@ -56,7 +57,7 @@ def export_token_classifier(task, folder, rows, signature):
         return export_tagger(folder, task, face)
     tokenizer = task.tokenizer
     graph = OffsetGraph(tokenizer.backend, tokenizer.max_length)
-    texts, _ = _samples(rows, False, sorted(tokenizer.backend.get_vocab()))
+    texts, _ = samples(rows, False, sorted(tokenizer.backend.get_vocab()))
     verify_pieces(graph.pieces, tokenizer.backend, texts, VERIFIED_FUZZ)
 
     def check(new):
@@ -72,12 +73,12 @@ def export_text_embedder(task, folder, rows, signature):
     from kerasft.serving.verify import verify_export, verify_tokenizer
     from kerasft.serving.wordpiece import WordPieceGraph
 
-    _raise_unless_signature(signature)
+    raise_unless_signature(signature)
     if signature == "tokens":
         return export_embedder(folder, task, limits_of(task))
     tokenizer = task.tokenizer
     graph = WordPieceGraph(tokenizer.backend, tokenizer.max_length)
-    texts, _ = _samples(rows, False, sorted(tokenizer.backend.get_vocab()))
+    texts, _ = samples(rows, False, sorted(tokenizer.backend.get_vocab()))
     verify_tokenizer(graph, tokenizer.backend, texts, None, VERIFIED_FUZZ)
 
     def check(new):
@@ -94,7 +95,7 @@ def export_question_answerer(task, folder, rows, signature):
     from kerasft.serving.verify_offsets import verify_pieces
     from kerasft.serving.verify_spans import ASKED, verify_answers
 
-    _raise_unless_signature(signature)
+    raise_unless_signature(signature)
     face = AnswererFace(
         limits_of(task), task.max_answer_length, task.no_answer_threshold, task.overlap
     )
@@ -102,7 +103,7 @@ def export_question_answerer(task, folder, rows, signature):
         return export_answerer(folder, task, face)
     tokenizer = task.tokenizer
     graph = OffsetGraph(tokenizer.backend, tokenizer.max_length)
-    first, second = _samples(None, True, sorted(tokenizer.backend.get_vocab()))
+    first, second = samples(None, True, sorted(tokenizer.backend.get_vocab()))
     asked = [
         dict(zip(ASKED, pair, strict=True)) for pair in zip(first, second, strict=True)
     ]
@@ -113,66 +114,94 @@ def export_question_answerer(task, folder, rows, signature):
 
     def check(new):
         tolerance = TOLERANCES[task.backbone.dtype_policy.name]
-        verify_answers(new, task.predict_text, asked, tolerance)
+        expected = partial(task.predict_text, n_best=N_BEST + 1)  # With "no answer".
+        verify_answers(new, expected, asked, tolerance)
 
     return export_answerer(folder, task, face, graph, check)
 
 
-def export_relation_extractor(task, folder, rows, signature):
-    """See `RelationExtractor.export`."""
-    from kerasft.data.relation_rows import relations_of
-    from kerasft.serving.offsets import OffsetGraph
-    from kerasft.serving.relation_signatures import export_relations
-    from kerasft.serving.verify_offsets import verify_pieces
-    from kerasft.serving.verify_relations import relations_to_ask, verify_relations
+def export_masked_lm(task, folder, rows, top, signature):
+    """See `MaskedLM.export`."""
+    from kerasft.data.corpus import from_lists
+    from kerasft.serving.mask_graph import MaskGraph
+    from kerasft.serving.mask_signatures import MaskFace, export_guesser
+    from kerasft.serving.verify import verify_tokenizer
+    from kerasft.serving.verify_guesses import verify_guesses
 
-    if signature != "text":
-        raise SettingsError(
-            f"signature is {signature!r}; known: text. (Token ids alone would not tell "
-            "where the mentions are.)"
-        )
-    tokenizer = task.tokenizer
-    graph = OffsetGraph(tokenizer.backend, tokenizer.max_length)
-    strange, _ = _samples(None, False, sorted(tokenizer.backend.get_vocab()))
-    asked = relations_to_ask(strange)
-    for row in (rows[i] for i in range(min(VERIFIED_ROWS, len(rows or ())))):
-        places = {name: [*row[name].values()] for name in ("head", "tail")}
-        asked.append({"text": row["text"], **places})
-    texts = relations_of(asked).texts()
-    verify_pieces(graph.pieces, tokenizer.backend, texts, VERIFIED_FUZZ)
-
-    def numbers(asked):
-        return task.probabilities(task.predict_rows(relations_of(asked)))
-
-    def check(new):
-        tolerance = TOLERANCES[task.backbone.dtype_policy.name]
-        verify_relations(new, numbers, asked, tolerance)
-
-    return export_relations(folder, task, task.labels, task.pooling, graph, check)
-
-
-def export_triple_extractor(task, folder, rows, signature):
-    """See `TripleExtractor.export`."""
-    from kerasft.serving.offsets import OffsetGraph
-    from kerasft.serving.triple_signatures import export_triples
-    from kerasft.serving.verify_offsets import verify_pieces
-    from kerasft.serving.verify_relations import verify_triples
-    from kerasft.tasks.triple_decoding import MOST
-
-    _raise_unless_signature(signature)
-    face = (task.labels, limits_of(task), MOST, task.overlap)
+    raise_unless_signature(signature)
+    tokenizer, size = task.tokenizer, task.backbone.config.vocab_size
+    face = MaskFace(limits_of(task), tuple(map(tokenizer.text_of, range(size))), top)
     if signature == "tokens":
-        return export_triples(folder, task, *face)
-    tokenizer = task.tokenizer
-    graph = OffsetGraph(tokenizer.backend, tokenizer.max_length)
-    texts, _ = _samples(rows, False, sorted(tokenizer.backend.get_vocab()))
-    verify_pieces(graph.pieces, tokenizer.backend, texts, VERIFIED_FUZZ)
+        return export_guesser(folder, task, face)
+    graph = MaskGraph(tokenizer, tokenizer.max_length + 1)
+    reading = tokenizer.reading_masks().backend
+    texts = _with_masks(task, rows)
+    verify_tokenizer(graph, reading, texts, None, VERIFIED_FUZZ)
+    encodings = reading.encode_batch(texts)
+    pairs = zip(texts, encodings, strict=True)
+    short = [text for text, one in pairs if len(one.ids) <= tokenizer.max_length]
 
     def check(new):
         tolerance = TOLERANCES[task.backbone.dtype_policy.name]
-        verify_triples(new, task.predict_text, texts, tolerance)
+        expected = lambda texts: task.predict_rows(from_lists(texts))  # noqa: E731
+        verify_guesses(new, expected, short, face.names, tolerance)
 
-    return export_triples(folder, task, *face, graph, check)
+    return export_guesser(folder, task, face, graph, check)
+
+
+def export_multiple_choice(task, folder, rows, signature):
+    """See `MultipleChoice.export`."""
+    from kerasft.serving.choice_signatures import export_chooser
+    from kerasft.serving.verify import verify_tokenizer
+    from kerasft.serving.verify_choices import verify_choices
+    from kerasft.serving.wordpiece import WordPieceGraph
+
+    raise_unless_signature(signature)
+    if signature == "tokens":
+        return export_chooser(folder, task, limits_of(task))
+    tokenizer = task.tokenizer
+    graph = WordPieceGraph(tokenizer.backend, tokenizer.max_length)
+    asked = _strange_choices(sorted(tokenizer.backend.get_vocab()))
+    known = 0 if rows is None else min(VERIFIED_ROWS, len(rows))
+    asked += [rows[i] for i in range(known)]
+    texts = [text for row in asked for text in (row["context"], *row["choices"])]
+    verify_tokenizer(graph, tokenizer.backend, texts, None, VERIFIED_FUZZ)
+
+    def check(new):
+        tolerance = TOLERANCES[task.backbone.dtype_policy.name]
+        verify_choices(new, task.predict_text, asked, tolerance)
+
+    return export_chooser(folder, task, limits_of(task), graph, check)
+
+
+def export_zero_shot_classifier(classifier, folder, rows):
+    """See `ZeroShotClassifier.export`."""
+    from kerasft.objectives.neighbours import unit_rows
+    from kerasft.serving.verify import verify_export, verify_tokenizer
+    from kerasft.serving.wordpiece import WordPieceGraph
+    from kerasft.serving.zero_shot_signatures import ZeroShotFace, export_zero_shot
+
+    task, sentences = classifier.task, classifier.sentences
+    near, pairs = classifier.columns is None, None
+    face = ZeroShotFace(
+        labels=classifier.labels,
+        sentences=tuple(sentences),
+        vectors=unit_rows(task.encode(sentences)) if near else None,
+        columns=classifier.columns,
+        multi_label=classifier.multi_label,
+    )
+    tokenizer = task.tokenizer
+    graph = WordPieceGraph(tokenizer.backend, tokenizer.max_length)
+    texts, _ = samples(rows, False, sorted(tokenizer.backend.get_vocab()))
+    if not near:
+        pairs = [sentences[i % len(sentences)] for i in range(len(texts))]
+    verify_tokenizer(graph, tokenizer.backend, texts, pairs, VERIFIED_FUZZ)
+
+    def check(new):
+        tolerance = TOLERANCES[task.backbone.dtype_policy.name]
+        verify_export(new, classifier.scores, texts, None, tolerance)
+
+    return export_zero_shot(folder, task, face, graph, check)
 
 
 def export_tokens(task, folder, signature):
@@ -195,7 +224,8 @@ def export_tokens(task, folder, signature):
     save(folder, task, {"tokens": tokens, "serving_default": tokens})
 
 
-def _raise_unless_signature(signature):
+def raise_unless_signature(signature):
+    """Refuse what is neither "text" nor "tokens"."""
     if signature not in ("text", "tokens"):
         raise SettingsError(f"signature is {signature!r}; known: text, tokens.")
 
@@ -210,7 +240,7 @@ def limits_of(task):
     )
 
 
-def _samples(rows, pairs, pieces):
+def samples(rows, pairs, pieces):
     """Texts to verify on, and second texts or None: the user's, and strange ones."""
     from kerasft.serving.fuzz import adversarial_texts
 
@@ -224,6 +254,30 @@ def _samples(rows, pairs, pieces):
     else:
         texts = []
     return texts + strange, seconds + list(adversarial_texts(200, 1, pieces))
+
+
+def _with_masks(task, rows):
+    """Texts to verify on with masks in them, most of them short enough."""
+    from kerasft.serving.fuzz import with_masks
+
+    tokenizer = task.tokenizer
+    texts, _ = samples(rows, False, sorted(tokenizer.backend.get_vocab()))
+    short = [text[: 2 * tokenizer.max_length] for text in texts]
+    return with_masks(short, tokenizer.mask)
+
+
+def _strange_choices(pieces):
+    """Rows of choices to verify on, with a question and without; some are too long."""
+    from kerasft.serving.fuzz import adversarial_texts
+
+    texts = list(adversarial_texts(900, 0, pieces))
+    rows = []
+    for i in range(0, 900, 9):
+        context, question, *choices = texts[i : i + 9]
+        choices = [text if text.strip() else "x" for text in choices]
+        row = {"context": context, "choices": choices[: 2 + i % 5]}
+        rows.append(row | ({"question": question} if i % 2 else {}))
+    return rows
 
 
 def _served_numbers(task, texts, seconds=None):

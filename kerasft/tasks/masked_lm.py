@@ -13,6 +13,7 @@ from kerasft.data.documents import documents_of, passages_of
 from kerasft.data.filling import Gaps
 from kerasft.data.masking import MaskedPassages
 from kerasft.objectives import losses, metrics
+from kerasft.tasks.exporting import export_masked_lm
 from kerasft.tasks.feeding import Fed
 from kerasft.tasks.masked_task import MaskedTask
 
@@ -135,6 +136,29 @@ class MaskedLM(MaskedTask):
     def _named(self, number, score):
         return {"token": self.tokenizer.text_of(number), "score": score}
 
+    def export(self, folder, rows=None, *, top=5, signature="text"):
+        """Write a SavedModel that takes texts with masks and loads without kerasft.
+
+        `serving_default(text)` gives `token` and `score`, (texts, most masks, top), the
+        likeliest first, and `masks`, (texts,), how many masks each text has; behind
+        those of a text `token` is "" and `score` 0. `tokens` takes token ids and gives
+        `logits`. It is verified as `TextClassifier.export` says.
+
+        Args:
+            folder: where to; an earlier export there is replaced.
+            rows: your own rows, to verify on (the first thousand); masks are put into
+                texts that have none.
+            top: how many tokens are told of each mask.
+            signature: "text", or "tokens" for token ids alone.
+
+        Raises:
+            SettingsError: `top` is more than there are tokens, or none.
+            VerificationError: it does not give what the model gives.
+            UnsupportedTokenizerError: this kind of tokenizer has no exact graph.
+        """
+        _raise_unless_among(top, self.backbone.config.vocab_size)
+        export_masked_lm(self, folder, rows, top, signature)
+
 
 def best_tokens(logits, top):
     """The `top` likeliest tokens of each mask: lists of (id, probability).
@@ -143,8 +167,7 @@ def best_tokens(logits, top):
         logits: (masks, vocabulary).
         top: how many.
     """
-    if not 0 < top <= logits.shape[-1]:
-        raise SettingsError(f"top is {top}; give 1 to {logits.shape[-1]}.")
+    _raise_unless_among(top, logits.shape[-1])
     parts = np.exp(logits - logits.max(-1, keepdims=True))
     chances = parts / parts.sum(-1, keepdims=True)
     best = np.argsort(-chances, axis=-1, kind="stable")[:, :top]
@@ -152,3 +175,8 @@ def best_tokens(logits, top):
         [(int(i), float(row[i])) for i in numbers]
         for numbers, row in zip(best, chances, strict=True)
     ]
+
+
+def _raise_unless_among(top, size):
+    if not 0 < top <= size:
+        raise SettingsError(f"top is {top}; give 1 to {size}.")

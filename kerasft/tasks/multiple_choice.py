@@ -16,6 +16,7 @@ from kerasft.data.choice_rows import ChoiceRows, choices_of
 from kerasft.data.choosing import choice_examples
 from kerasft.layers.attention import HIDDEN
 from kerasft.objectives import losses, metrics
+from kerasft.tasks.exporting import export_multiple_choice
 from kerasft.tasks.feeding import Fed
 from kerasft.tasks.loading import HeadPlan
 from kerasft.tasks.task import Task
@@ -162,6 +163,25 @@ class MultipleChoice(Task):
             scores = chances.tolist()
             told.append({"index": best, "score": scores[best], "scores": scores})
         return told
+
+    def export(self, folder, rows=None, *, signature="text"):
+        """Write a SavedModel that takes strings and loads without kerasft.
+
+        `serving_default(context, question, choices)` takes any number of choices, of
+        all rows alike, and gives `choice`, `index`, `score` and `scores`. A question ""
+        is none; a choice "" is not there, and its score is 0. It is verified as
+        `TextClassifier.export` says.
+
+        Args:
+            folder: where to; an earlier export there is replaced.
+            rows: your own rows, to verify on (the first thousand).
+            signature: "text", or "tokens" for token ids (batch, choices, length) alone.
+
+        Raises:
+            VerificationError: it does not give what the model gives.
+            UnsupportedTokenizerError: this kind of tokenizer has no exact graph.
+        """
+        export_multiple_choice(self, folder, rows, signature)
 
     def saved_config(self):
         """The backbone's config; choices have no names."""

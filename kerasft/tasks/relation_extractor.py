@@ -18,10 +18,10 @@ from kerasft.data.relation_rows import RelationRows, relations_of
 from kerasft.objectives import losses, metrics
 from kerasft.objectives.consistency import RDrop
 from kerasft.objectives.relation_scores import RelationScores
-from kerasft.tasks.exporting import export_relation_extractor
 from kerasft.tasks.feeding import Fed
 from kerasft.tasks.labels import label_names, ordered_weights
 from kerasft.tasks.loading import HeadPlan
+from kerasft.tasks.relation_exports import export_relation_extractor
 from kerasft.tasks.task import Task
 
 

@@ -16,10 +16,10 @@ from kerasft._errors import DataError, SettingsError
 from kerasft.data.triple_rows import TripleRows, from_triples
 from kerasft.data.tripling import triple_examples
 from kerasft.objectives.triple_loss import PairScores, TripleLoss
-from kerasft.tasks.exporting import export_triple_extractor
 from kerasft.tasks.feeding import Fed
 from kerasft.tasks.labels import label_names
 from kerasft.tasks.loading import HeadPlan
+from kerasft.tasks.relation_exports import export_triple_extractor
 from kerasft.tasks.task import Task
 from kerasft.tasks.triple_decoding import decoded, merged
 

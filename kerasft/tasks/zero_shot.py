@@ -16,6 +16,7 @@ from kerasft.checkpoints.folders import member
 from kerasft.checkpoints.locate import locate
 from kerasft.checkpoints.sentence_layout import DOWNLOADED
 from kerasft.models import pretrained
+from kerasft.tasks.exporting import export_zero_shot_classifier
 from kerasft.tasks.labels import label_names
 from kerasft.tasks.text_classifier import TextClassifier
 from kerasft.tasks.text_embedder import TextEmbedder
@@ -136,6 +137,23 @@ class ZeroShotClassifier:
         if not len(texts):
             return []
         return [self._described(row) for row in self.scores(list(texts), batch_size)]
+
+    def export(self, folder, rows=None):
+        """Write a SavedModel that takes strings and loads without kerasft.
+
+        `serving_default(text)` gives `label`, the likeliest or nearest, its `score`,
+        and `scores` of all; with `multi_label` also `chosen`: which have at least 0.5.
+        It is verified as `TextClassifier.export` says.
+
+        Args:
+            folder: where to; an earlier export there is replaced.
+            rows: your own rows, to verify on (the first thousand).
+
+        Raises:
+            VerificationError: it does not give what the classifier gives.
+            UnsupportedTokenizerError: this kind of tokenizer has no exact graph.
+        """
+        export_zero_shot_classifier(self, folder, rows)
 
     def _described(self, row):
         scores = dict(zip(self.labels, map(float, row), strict=True))

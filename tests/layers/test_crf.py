@@ -88,6 +88,31 @@ def test_the_likelihood_is_the_share_of_the_sequence(mask):
         assert_allclose(ours[i], expected, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("constrained", [False, True])
+@pytest.mark.parametrize("mask", [[1], [0, 1, 1], [1, 0, 1, 1], [0, 0]])
+def test_marginals_equal_enumeration(mask, constrained):
+    allowed = np.random.default_rng(2).random((TAGS + 1, TAGS + 1)) < 0.7
+    layer = new_crf(allowed if constrained else None)
+    logits, _, masks = batch_of(mask)
+    found = np.asarray(layer.marginals(logits, masks))
+    real = np.array(mask, bool)
+    assert not found[:, ~real].any()
+    for row in range(len(logits)):
+        sequences, scores = enumerated(layer, logits[row, real])
+        parts = np.exp(scores - scores.max())
+        for place, marginals in enumerate(found[row, real]):
+            at = np.array([sequence[place] for sequence in sequences])
+            expected = np.bincount(at, parts, TAGS) / parts.sum()
+            assert_allclose(marginals, expected, atol=1e-12)
+
+
+def test_marginals_of_long_rows_lose_no_digits():
+    logits, _, mask = batch_of([1] * 300)
+    exact = new_crf().marginals(logits, mask)
+    found = new_crf(dtype="float32").marginals(logits.astype("float32"), mask)
+    assert_allclose(found, exact, atol=1e-6)
+
+
 def test_labels_that_do_not_count_may_be_anything():
     layer = new_crf()
     logits, tags, masks = batch_of([0, 1, 1, 0])

@@ -116,6 +116,14 @@ def test_no_threshold_is_better_than_the_best(asked):
         assert with_threshold(threshold)["f1"] <= best["f1"] + 1e-12
 
 
+@pytest.mark.parametrize("right, expected", [(2, 0.5), (4, 3.0), (0, -2.0)])
+def test_the_threshold_lies_halfway_between_two_chances(right, expected):
+    accepted = [["cat"] if i < right else [] for i in range(4)]
+    scores = score_answers(["cat"] * 4, accepted)
+    best = best_threshold(scores, [-1.0, 0.0, 1.0, 2.0], [False] * 4)
+    assert best["threshold"] == expected
+
+
 def _pair(means):
     return [means["exact"], means["f1"]]
 

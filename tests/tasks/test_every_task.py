@@ -166,6 +166,18 @@ def test_saving_again_gives_the_same_bytes(name, task, tmp_path):
     assert files_of(tmp_path / "one") == files_of(tmp_path / "two")
 
 
+def test_it_reads_back_what_it_wrote(name, task, tmp_path):
+    rows = ROWS[name](9)
+    answers, weights = task.predict_rows(rows), [w.numpy() for w in task.weights]
+    task.save_pretrained(tmp_path / "saved")
+    for weight in task.weights:
+        weight.assign(weight * 2 + 0.1)
+    task.load_saved(tmp_path / "saved")
+    for weight, old in zip(task.weights, weights, strict=True):
+        np.testing.assert_array_equal(weight, old, weight.path)
+    assert_same_answers(answers, task.predict_rows(rows), rtol=0, atol=0)
+
+
 def test_a_failed_save_leaves_the_earlier_one(name, task, tmp_path, monkeypatch):
     task.save_pretrained(tmp_path / "saved")
     before = files_of(tmp_path / "saved")

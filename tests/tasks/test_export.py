@@ -1,14 +1,10 @@
 """A SavedModel that gives, without kerasft, what `predict_text` gives."""
 
-import json
-import subprocess
-import sys
-import textwrap
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from lone_process import ask
 from tiny_encoders import save_torch, torch_classifier
 from tiny_tasks import LABELS, tiny_rows
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
@@ -29,21 +25,7 @@ PROBLEMS = {
     "regression": ("regression", None, False),
     "numbers of pairs": ("regression", ("joy", "anger"), True),
 }
-PROGRAM = """
-    import json, sys
-    import numpy as np, tensorflow as tf, tensorflow_text
-    answers, texts = {}, json.loads(sys.stdin.read())
-    for name, folder in texts.pop("folders").items():
-        signature = tf.saved_model.load(folder).signatures["serving_default"]
-        wanted = signature.structured_input_signature[1]
-        served = signature(**{side: tf.constant(texts[side]) for side in wanted})
-        served = {key: value.numpy() for key, value in served.items()}
-        if "label" in served:
-            served["label"] = np.char.decode(served["label"].astype("S"), "utf-8")
-        answers[name] = {key: value.tolist() for key, value in served.items()}
-    strangers = {"kerasft", "keras", "tokenizers", "transformers"} & set(sys.modules)
-    print(json.dumps({"answers": answers, "strangers": sorted(strangers)}))
-"""
+PAIRED = [(name, paired) for name, (*_, paired) in PROBLEMS.items()]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -84,23 +66,9 @@ def exports(tasks, tmp_path_factory):
 @pytest.fixture(scope="module")
 def served(exports):
     """What a process with tensorflow and tensorflow_text alone is answered."""
-    given = {
-        "folders": {name: str(exports / name) for name in PROBLEMS},
-        "text": TEXTS,
-        "text_pair": TEXTS[::-1],
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(PROGRAM)],
-        input=json.dumps(given),
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return json.loads(done.stdout.splitlines()[-1]) | {"stderr": done.stderr}
-
-
-def test_the_saved_model_needs_no_kerasft(served):
-    assert not {"kerasft", "tokenizers", "transformers"} & set(served["strangers"])
+    pair = {"text": TEXTS, "text_pair": TEXTS[::-1]}
+    given = {name: pair if paired else {"text": TEXTS} for name, paired in PAIRED}
+    return ask({name: (exports / name, texts) for name, texts in given.items()})
 
 
 def test_loading_warns_of_no_gradient_that_was_left_behind(served):
@@ -109,7 +77,7 @@ def test_loading_warns_of_no_gradient_that_was_left_behind(served):
 
 def test_labels_and_scores_are_those_of_predict_text(served, tasks):
     told = tasks["single_label"].predict_text(TEXTS)
-    found = served["answers"]["single_label"]
+    found = served["single_label"]
     assert found["label"] == [one["label"] for one in told]
     scores = [one["score"] for one in told]
     np.testing.assert_allclose(found["score"], scores, atol=1e-5)
@@ -117,7 +85,7 @@ def test_labels_and_scores_are_those_of_predict_text(served, tasks):
 
 
 def test_chosen_labels_are_those_of_predict_text(served, tasks):
-    found = served["answers"]["multi_label"]
+    found = served["multi_label"]
     for one, chances, chosen in zip(
         tasks["multi_label"].predict_text(TEXTS),
         found["probabilities"],
@@ -133,12 +101,12 @@ def test_chosen_labels_are_those_of_predict_text(served, tasks):
 def test_values_are_those_of_predict_text(served, tasks):
     told = [one["value"] for one in tasks["regression"].predict_text(TEXTS)]
     np.testing.assert_allclose(
-        served["answers"]["regression"]["value"], told, rtol=1e-5, atol=1e-5
+        served["regression"]["value"], told, rtol=1e-5, atol=1e-5
     )
     pairs = list(zip(TEXTS, TEXTS[::-1], strict=True))
     told = tasks["numbers of pairs"].predict_text(pairs)
     np.testing.assert_allclose(
-        served["answers"]["numbers of pairs"]["value"],
+        served["numbers of pairs"]["value"],
         [list(one["values"].values()) for one in told],
         rtol=1e-5,
         atol=1e-5,

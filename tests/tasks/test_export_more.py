@@ -1,14 +1,12 @@
 """SavedModels of answers and of vectors give, without kerasft, what the task gives."""
 
-import json
-import subprocess
-import sys
-import textwrap
+import functools
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from lone_process import ask
 from tiny_tasks import save_tiny_bert, tiny_questions, tiny_rows
 
 import kerasft as kft
@@ -22,19 +20,6 @@ ROWS = [tiny_questions(12)[i] for i in range(12)]
 ASKED = [{name: row[name] for name in ("question", "context")} for row in ROWS]
 ASKED += [{"question": "q", "context": ""}, {"question": "", "context": "a film"}]
 ASKED += [{"question": "w " * 40, "context": text} for text in TEXTS[-20:]]
-PROGRAM = """
-    import json, sys
-    import tensorflow as tf, tensorflow_text
-    given, answers = json.loads(sys.stdin.read()), {}
-    for name, (folder, texts) in given.items():
-        serve = tf.saved_model.load(folder).signatures["serving_default"]
-        served = serve(**{key: tf.constant(column) for key, column in texts.items()})
-        answers[name] = {key: value.numpy().tolist() for key, value in served.items()}
-    for name in ("answers", "unsure"):
-        answers[name]["answer"] = [one.decode() for one in answers[name]["answer"]]
-    strangers = {"kerasft", "keras", "tokenizers", "transformers"} & set(sys.modules)
-    print(json.dumps({"answers": answers, "strangers": sorted(strangers)}))
-"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -75,18 +60,8 @@ def served(tasks, tmp_path_factory):
     tasks["answers"].export(place / "answers", tiny_questions(12))
     tasks["unsure"].export(place / "unsure", tiny_questions(12))
     asked = {name: [row[name] for row in ASKED] for name in ASKED[0]}
-    given = {"vectors": (str(place / "vectors"), {"text": TEXTS})}
-    given |= {name: (str(place / name), asked) for name in ("answers", "unsure")}
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(PROGRAM)],
-        input=json.dumps(given),
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert not {"kerasft", "tokenizers", "transformers"} & set(told["strangers"])
-    return told["answers"]
+    given = {name: (place / name, asked) for name in ("answers", "unsure")}
+    return ask({"vectors": (place / "vectors", {"text": TEXTS}), **given})
 
 
 def test_vectors_are_those_of_encode(served, tasks):
@@ -128,4 +103,30 @@ def test_an_export_that_gives_other_answers_is_refused(tasks, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(verify_spans.tf.saved_model, "load", lambda _: Served)
         with pytest.raises(VerificationError, match="differs from the task on 1 of 1"):
-            verify_spans.verify_answers("x", task.predict_text, good, 1e-5)
+            expected = functools.partial(task.predict_text, n_best=21)
+            verify_spans.verify_answers("x", expected, good, 1e-5)
+
+
+def answer(text, start, score):
+    return {"answer": text, "start": start, "end": start + len(text), "score": score}
+
+
+BEST, AS_GOOD, WORSE = answer("a", 2, 0.4), answer("a", 9, 0.39999), answer("b", 5, 0.3)
+NONE = answer("", 0, 0.4)
+
+
+@pytest.mark.parametrize(
+    "found, wanted, right",
+    [
+        (BEST, [BEST, AS_GOOD], True),
+        (AS_GOOD, [BEST, AS_GOOD, WORSE], True),
+        (WORSE, [BEST, AS_GOOD, WORSE], False),
+        (BEST | {"score": 0.4001}, [BEST], False),
+        (BEST | {"end": 4}, [BEST], False),
+        (NONE, [BEST, NONE], False),
+        (BEST, [NONE, BEST], False),
+        (NONE, [NONE], True),
+    ],
+)
+def test_another_answer_is_right_only_if_it_is_as_good(found, wanted, right):
+    assert verify_spans.is_answer(found, wanted, 1e-5) is right

@@ -1,13 +1,9 @@
 """A tagger's SavedModel gives, without kerasft, what `predict_text` gives."""
 
-import json
-import subprocess
-import sys
-import textwrap
-
 import keras
 import pytest
 import tensorflow as tf
+from lone_process import ask
 from tiny_tasks import TAGS, tiny_tagged
 
 import kerasft as kft
@@ -23,19 +19,6 @@ KINDS = {
     "entities": {"labels": TAGS, "scheme": "IOB2", "crf": True},
     "words": {"labels": ("ADJ", "NOUN", "VERB")},
 }
-PROGRAM = """
-    import json, sys
-    import tensorflow as tf, tensorflow_text
-    given, answers = json.loads(sys.stdin.read()), {}
-    for name, folder in given["folders"].items():
-        serve = tf.saved_model.load(folder).signatures["serving_default"]
-        served = serve(text=tf.constant(given["texts"]))
-        answers[name] = {key: value.numpy().tolist() for key, value in served.items()}
-        for key in ("text", "label"):
-            answers[name][key] = [one.decode() for one in answers[name][key]]
-    strangers = {"kerasft", "keras", "tokenizers", "transformers"} & set(sys.modules)
-    print(json.dumps({"answers": answers, "strangers": sorted(strangers)}))
-"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -72,21 +55,12 @@ def exports(tasks, tmp_path_factory):
 @pytest.fixture(scope="module")
 def served(exports):
     """What a process with tensorflow and tensorflow_text alone is answered."""
-    folders = {name: str(exports / name) for name in KINDS}
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(PROGRAM)],
-        input=json.dumps({"folders": folders, "texts": TEXTS}),
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return json.loads(done.stdout.splitlines()[-1])
+    return ask({name: (exports / name, {"text": TEXTS}) for name in KINDS})
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_spans_are_those_of_predict_text(name, served, tasks):
-    assert not {"kerasft", "tokenizers", "transformers"} & set(served["strangers"])
-    found, answers = [[] for _ in TEXTS], served["answers"][name]
+    found, answers = [[] for _ in TEXTS], served[name]
     for i, row in enumerate(answers["row"]):
         span = {key: answers[key][i] for key in ("text", "label", "start", "end")}
         found[row].append((span, answers["score"][i]))
