@@ -6,20 +6,20 @@ only those of a few tasks are: others have their own files, `test_export*.py`.
 """
 
 import functools
-import re
 
 import keras
 import numpy as np
 import pytest
 from lone_process import ask
+from same_answers import SAME
 from tiny_tasks import LABELS, TAGS, save_tiny_bert
 
 import kerasft as kft
+from kerasft.data.tripling import triple_examples
 from kerasft.serving.fuzz import adversarial_texts, with_masks
-from kerasft.serving.verify_spans import is_answer
+from kerasft.serving.verify_relations import relations_to_ask
 from kerasft.tasks import TASKS, exporting
 
-NEAR = {"abs": 1e-5}
 FEW, MANY = 60, 500
 QUICK = ("masked_lm", "multiple_choice", "zero-shot by nearness")
 # Characters of a text with masks, which must not be too long.
@@ -51,6 +51,19 @@ def nearness(made):
     return kft.ZeroShotClassifier(made(kft.TextEmbedder, pooling="mean"), LABELS)
 
 
+def finder(made):
+    """One for which few of all pairs of tokens are mentions, as in any text."""
+    task = made(kft.TripleExtractor, labels=("by", "of"))
+    rows = kft.from_triples([text or "x" for text in adversarial_contexts(20)])
+    found = triple_examples(rows, task.tokenizer, task.labels)
+    maps = [one[:2] for _, some in task.outputs(found.examples) for one in some]
+    cells = np.concatenate([one.reshape(2, -1) for one in maps], axis=1)
+    likely = [np.quantile(side[side > -1e4], 0.98) for side in cells]
+    bias = task.head.mentions.bias.bias
+    bias.assign(bias - np.array([*likely, 0, 0], "float32"))
+    return task
+
+
 EXPORTS = {
     "text_classifier": lambda made: made(kft.TextClassifier, labels=LABELS),
     "text_classifier of pairs": lambda made: made(
@@ -64,6 +77,8 @@ EXPORTS = {
     ),
     "question_answerer": lambda made: made(kft.QuestionAnswerer),
     "question_answerer in doubt": answerer,
+    "relation_extractor": lambda made: made(kft.RelationExtractor, labels=LABELS),
+    "triple_extractor": finder,
     "masked_lm": lambda made: made(kft.MaskedLM),
     "multiple_choice": lambda made: made(kft.MultipleChoice),
     "text_embedder": lambda made: made(kft.TextEmbedder, pooling="mean"),
@@ -87,6 +102,9 @@ def asked(name, texts, width):
         return {"text": texts, "text_pair": others}
     if name.startswith("question_answerer"):
         return {"question": others, "context": texts}
+    if name == "relation_extractor":
+        rows = relations_to_ask(texts)
+        return {key: [row[key] for row in rows] for key in rows[0]}
     if name == "masked_lm":
         short = with_masks([text[:width] for text in texts], "[MASK]")
         return {"text": [text if "[MASK]" in text else "[MASK]" for text in short]}
@@ -105,113 +123,6 @@ def asked(name, texts, width):
             ],
         }
     return {"text": texts}
-
-
-# --- what the task itself says to the same
-
-
-def same_labels(task, given, served):
-    told = task.predict_text(given["text"])
-    assert served["label"] == [one["label"] for one in told]
-    assert served["score"] == pytest.approx([one["score"] for one in told], **NEAR)
-    return served["label"]
-
-
-def same_chosen(task, given, served):
-    pairs = zip(given["text"], given["text_pair"], strict=True)
-    told = task.predict_text(list(pairs))
-    scores = [list(one["scores"].values()) for one in told]
-    np.testing.assert_allclose(served["probabilities"], scores, rtol=0, atol=1e-5)
-    assert chosen_names(served) == [one["labels"] for one in told]
-    return map(str, served["chosen"])
-
-
-def chosen_names(served):
-    return [
-        [name for name, yes in zip(LABELS, row, strict=True) if yes]
-        for row in served["chosen"]
-    ]
-
-
-def same_spans(task, given, served):
-    told = task.predict_text(given["text"])
-    flat = [(i, span) for i, spans in enumerate(told) for span in spans]
-    assert served["row"] == [i for i, _ in flat]
-    for key in ("text", "label", "start", "end"):
-        assert served[key] == [span[key] for _, span in flat]
-    assert served["score"] == pytest.approx([s["score"] for _, s in flat], **NEAR)
-    return served["start"]
-
-
-def same_answers(task, given, served):
-    columns = zip(given["question"], given["context"], strict=True)
-    asked = [{"question": question, "context": text} for question, text in columns]
-    for i, weighed in enumerate(task.predict_text(asked, n_best=21)):
-        found = {key: column[i] for key, column in served.items()}
-        # A text of like characters has the same windows, and answers, over and over.
-        assert is_answer(found, weighed, 1e-5), asked[i]
-        again = re.search(r"(.)\1{40}", given["context"][i])
-        assert again or found["start"] == weighed[0]["start"], asked[i]
-    return [bool(answer) for answer in served["answer"]]
-
-
-def same_guesses(task, given, served):
-    told = task.predict_text(given["text"])
-    assert served["masks"] == [len(masks) for masks in told]
-    for i, masks in enumerate(told):
-        for j, guesses in enumerate(masks):
-            assert served["token"][i][j] == [one["token"] for one in guesses]
-            scores = [one["score"] for one in guesses]
-            assert served["score"][i][j] == pytest.approx(scores, **NEAR)
-        assert not any(sum(served["token"][i][len(masks) :], []))
-    return [row[0][0] for row in served["token"]]
-
-
-def same_choices(task, given, served):
-    rows = [
-        {"context": context, "choices": [one for one in choices if one]}
-        | ({"question": question} if question else {})
-        for context, question, choices in zip(*given.values(), strict=True)
-    ]
-    told = task.predict_text(rows)
-    for key in ("choice", "index"):
-        assert served[key] == [one[key] for one in told]
-    for found, one in zip(served["scores"], told, strict=True):
-        assert found == pytest.approx([*one["scores"], 0, 0][:4], **NEAR)
-    return served["index"]
-
-
-def same_vectors(task, given, served):
-    vectors = task.encode(given["text"])
-    np.testing.assert_allclose(served["embedding"], vectors, rtol=0, atol=1e-5)
-    return map(str, vectors)
-
-
-def same_scores(task, given, served):
-    told = task.predict_text(given["text"])
-    scores = [list(one["scores"].values()) for one in told]
-    np.testing.assert_allclose(served["scores"], scores, rtol=0, atol=1e-5)
-    if task.multi_label:
-        assert chosen_names(served) == [one["labels"] for one in told]
-    else:
-        assert served["label"] == [one["label"] for one in told]
-    return map(str, served["scores"])
-
-
-SAME = {
-    "text_classifier": same_labels,
-    "text_classifier of pairs": same_chosen,
-    "token_classifier": same_spans,
-    "token_classifier with crf": same_spans,
-    "question_answerer": same_answers,
-    "question_answerer in doubt": same_answers,
-    "masked_lm": same_guesses,
-    "multiple_choice": same_choices,
-    "text_embedder": same_vectors,
-    "few_shot_classifier": same_labels,
-    "zero-shot by nearness": same_scores,
-    "zero-shot by entailment": same_scores,
-}
 
 
 def test_every_task_is_here():
