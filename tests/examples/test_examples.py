@@ -14,11 +14,8 @@ FOLDER = Path(__file__).parents[2] / "examples"
 SCRIPTS = sorted(p.stem for p in FOLDER.glob("*.py") if p.stem != "real_inputs")
 NOTEBOOKS = sorted(path.name for path in FOLDER.glob("*.ipynb"))
 LONG = (
-    "continue_pretraining",
-    "few_shot",
-    "find_triples",
-    "relate_words",
-    "tag_words",
+    *("answer_questions", "choose", "continue_pretraining", "embed_texts"),
+    *("few_shot", "find_triples", "relate_words", "tag_words"),
 )
 FEW = {"ROWS": "40", "EPOCHS": "1"}
 
