@@ -90,7 +90,7 @@ def test_each_choice_may_have_a_key_of_its_own_and_a_question(chosen, monkeypatc
         (["--train", "train.csv"], ["in .jsonl"]),
         (["--label", "null"], ["label is None", "one key"]),
         (["--context", "context"], ["'context'"]),
-        (["--label-smoothing", "0.1"], ["label_smoothing (text_classifier"]),
+        (["--label-smoothing", "0.1"], ["label_smoothing (", "text_classifier"]),
         (["--labels", "[a,b]"], ["labels ("]),
     ],
 )
