@@ -68,8 +68,8 @@ def _show(out, signature):
     RESULTS.print(table)
     if signature == "text":
         takes = serving_default.structured_input_signature[1]
-        texts = ", ".join(f'{name}=tf.constant(["Great stuff."])' for name in takes)
-        RESULTS.print(_EXAMPLE.format(out=out, texts=texts))
+        inputs = ", ".join(f"{n}=tf.constant({_sample(s)})" for n, s in takes.items())
+        RESULTS.print(_EXAMPLE.format(out=out, inputs=inputs), soft_wrap=True)
 
 
 def _specs(specs):
@@ -79,10 +79,17 @@ def _specs(specs):
     )
 
 
+def _sample(spec):
+    """A value of one row: a text, several, or where in it a mention is."""
+    if spec.dtype != "string":
+        return [[0, 5]]
+    return ["Great stuff."] if len(spec.shape) == 1 else [["One.", "Two."]]
+
+
 _EXAMPLE = """
 Load it, with or without kerasft:
 
     import tensorflow as tf, tensorflow_text
     serve = tf.saved_model.load("{out}").signatures["serving_default"]
-    serve({texts})
+    serve({inputs})
 """
