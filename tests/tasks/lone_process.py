@@ -43,10 +43,11 @@ def ask(asked) -> dict[str, dict[str, list]]:
         input=json.dumps(
             {name: (str(folder), given) for name, (folder, given) in asked.items()}
         ),
-        check=True,
+        check=False,
         capture_output=True,
         text=True,
     )
+    assert done.returncode == 0, done.stderr[-3000:]
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["strangers"] == []
     return told["answers"] | {"stderr": done.stderr}
