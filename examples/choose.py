@@ -83,6 +83,7 @@ def main(argv=None):
     print(f"{asked[0]['context']}\n-> {answer['choice']} ({answer['score']:.2f})")
     print(f"right: {test[0]['choices'][test[0]['label']]}")
     task.save_pretrained(args.out)
+    task.export(f"{args.out}-serving", test)
     return report.metrics
 
 
