@@ -15,7 +15,8 @@ SCRIPTS = sorted(p.stem for p in FOLDER.glob("*.py") if p.stem != "real_inputs")
 NOTEBOOKS = sorted(path.name for path in FOLDER.glob("*.ipynb"))
 LONG = (
     *("answer_questions", "choose", "continue_pretraining", "embed_texts"),
-    *("few_shot", "find_triples", "relate_words", "tag_words"),
+    *("few_shot", "find_triples", "pretrain_from_scratch"),
+    *("relate_words", "tag_words"),
 )
 FEW = {"ROWS": "40", "EPOCHS": "1"}
 
