@@ -83,7 +83,7 @@ def export(name, task, folder):
 
 def shortened(text, tokenizer):
     """The beginning of a text, which leaves room for masks."""
-    while len(tokenizer.backend.encode(text).ids) > LENGTH // 2:
+    while len(tokenizer.backend.encode(text).ids) > LENGTH // 4:
         text = text[: len(text) // 2]
     return text
 
