@@ -81,11 +81,13 @@ def export(name, task, folder):
 # --- what each is asked, from all strings
 
 
-def shortened(text, tokenizer):
-    """The beginning of a text, which leaves room for masks."""
-    while len(tokenizer.backend.encode(text).ids) > LENGTH // 4:
+def masked(text, seed, reading):
+    """The beginning of a text, with masks in it, that is short enough."""
+    (found,) = with_masks([text], "[MASK]", seed)
+    while len(reading.encode(found).ids) > LENGTH:  # A mask may split a word.
         text = text[: len(text) // 2]
-    return text
+        (found,) = with_masks([text], "[MASK]", seed)
+    return found
 
 
 def asked(name, texts, task):
@@ -95,8 +97,8 @@ def asked(name, texts, task):
     if name.startswith("question_answerer"):
         return {"question": others, "context": texts}
     if name == "masked_lm":
-        short = [shortened(text, task.tokenizer) for text in texts]
-        return {"text": with_masks(short, "[MASK]")}
+        reading = task.tokenizer.reading_masks().backend
+        return {"text": [masked(text, i, reading) for i, text in enumerate(texts)]}
     if name == "multiple_choice":
         several = [
             [text if text.strip() else "x" for text in (texts[i - 1], *others[i:][:3])]
