@@ -96,11 +96,13 @@ def export(name, task, folder):
 # --- what each is asked, from all strings
 
 
-def shortened(text, tokenizer):
-    """The beginning of a text, which leaves room for masks."""
-    while len(tokenizer.backend.encode(text).ids) > LENGTH // 2:
+def masked(text, seed, reading):
+    """The beginning of a text, with masks in it, that is short enough."""
+    (found,) = with_masks([text], "[MASK]", seed)
+    while len(reading.encode(found).ids) > LENGTH:  # A mask may split a word.
         text = text[: len(text) // 2]
-    return text
+        (found,) = with_masks([text], "[MASK]", seed)
+    return found
 
 
 def asked(name, texts, task):
@@ -113,8 +115,8 @@ def asked(name, texts, task):
         rows = relations_to_ask(texts)
         return {key: [row[key] for row in rows] for key in rows[0]}
     if name == "masked_lm":
-        short = [shortened(text, task.tokenizer) for text in texts]
-        return {"text": with_masks(short, "[MASK]")}
+        reading = task.tokenizer.reading_masks().backend
+        return {"text": [masked(text, i, reading) for i, text in enumerate(texts)]}
     if name == "multiple_choice":
         several = [
             [text if text.strip() else "x" for text in (texts[i - 1], *others[i:][:3])]
