@@ -120,7 +120,8 @@ class FewShotClassifier(TextClassifier):
         Args:
             rows: texts with one label each, two or more of a label.
             pairs_per_row: for each row so many partners of its own label and so many
-                of others; None: all pairs of one label, and as many of two.
+                of others; None: all pairs, as `class_pairs` has them: their number
+                grows with the square of the rows'.
             epochs: passes over the pairs; 0: the vectors stay as they are.
             batch_size: pairs of one step.
             learning_rate: its peak, after a tenth of the steps.

@@ -17,20 +17,16 @@ def listed(rows):
     return list(zip(rows.texts(), rows.text_pairs(), labels, strict=True))
 
 
-def test_all_pairs_of_one_class_come_once_and_as_many_of_two():
+def test_all_pairs_come_and_the_fewer_again_until_there_are_as_many():
     pairs = listed(kft.class_pairs(ROWS))
-    same = [frozenset(pair[:2]) for pair in pairs if pair[2] == 1]
-    other = [frozenset(pair[:2]) for pair in pairs if pair[2] == 0]
-    expected = {
-        frozenset((one, two))
-        for one in TEXTS
-        for two in TEXTS
-        if one < two and one[0] == two[0]
-    }
-    assert len(expected) == 6 + 3
-    assert set(same) == expected and len(same) == len(expected)
-    assert len(set(other)) == len(other) == len(same)
-    assert all(len({text[0] for text in pair}) == 2 for pair in other)
+    same = Counter(frozenset(pair[:2]) for pair in pairs if pair[2] == 1)
+    other = Counter(frozenset(pair[:2]) for pair in pairs if pair[2] == 0)
+    everything = {frozenset((a, b)) for a in TEXTS for b in TEXTS if a < b}
+    alike = {pair for pair in everything if len({text[0] for text in pair}) == 1}
+    assert len(alike) == 6 + 3 and len(everything - alike) == 19
+    assert set(same) == alike and set(other) == everything - alike
+    assert set(other.values()) == {1}
+    assert same.total() == 19 and set(same.values()) == {2, 3}
 
 
 @pytest.mark.parametrize("count", [1, 2, 50])
