@@ -56,7 +56,8 @@ def measured(options) -> dict:
     job = RECIPE | split_files(read(), folder, options.rows)
     job |= {"checkpoint": str(minilm_folder()), "epochs": options.epochs}
     job |= {"threads": 2, "batch_size": batch_size}
-    settings = {"data": options.data, "epochs": options.epochs, "seeds": options.seeds}
+    names = ("data", "rows", "epochs", "seeds")
+    settings = {n: vars(options)[n] for n in names if vars(options)[n] is not None}
     results = {"machine": report.machine(), "settings": settings, "peers": {}}
     python_of = environments.chooser(options.python)
     for seed in options.seeds:
