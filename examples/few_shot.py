@@ -3,7 +3,7 @@
 Command   python examples/few_shot.py
 Minutes   30 for 5 draws on two cores (estimated from one)
 Expected  not measured with all 1,280 pairs yet; with 280 of them three draws gave
-          0.930, 0.915, 0.917, plain fine-tuning on the same articles 0.922, 0.925, 0.912
+          0.930, 0.915, 0.917, plain fine-tuning on the same rows 0.922, 0.925, 0.912
 
 Each draw takes eight BBC articles of each of the five topics. The few-shot classifier
 learns from pairs of them and puts a logistic head on the vectors; plain fine-tuning
