@@ -92,7 +92,7 @@ def test_each_text_gets_its_vector(near, monkeypatch, capsys):
 )
 def test_the_columns_say_what_kind_of_rows_they_are(near, monkeypatch, rows, metrics):
     monkeypatch.chdir(near)
-    out = f"runs/{metrics}"
+    out = f"runs/vectors-of-{metrics}"
     run(
         *EMBED,
         *"--train scored.csv --validation 0.25 --out".split(),
