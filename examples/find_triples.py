@@ -1,8 +1,8 @@
 """Find all triples of a sentence at once: who does what, and what is how.
 
 Command   python examples/find_triples.py
-Minutes   not measured yet
-Expected  not measured yet
+Minutes   not measured yet; meant to take less than 12 on two cores
+Expected  not measured yet: F1 on the 200 sentences kept for the test
 
 Rows: the first 1,000 sentences of the treebank PetroGold (theses about oil, in
 Portuguese), four fifths to train on. Triples are (verb, "nsubj", subject), (verb,
