@@ -1,8 +1,8 @@
 """Tell how two words of a sentence are related: subject, object, attribute, not at all.
 
 Command   python examples/relate_words.py
-Minutes   not measured yet; meant to take less than 12 on two cores
-Expected  not measured yet: F1 on the 200 sentences kept for the test
+Minutes   20 on two busy cores (18 minutes of CPU)
+Expected  F1 of related pairs 0.898, accuracy 0.896, on sentences kept for the test
 
 Rows: word pairs of the first 1,000 sentences of the treebank PetroGold (theses about
 oil, in Portuguese), four fifths to train on. The label is the relation of Universal
