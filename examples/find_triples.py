@@ -1,8 +1,9 @@
 """Find all triples of a sentence at once: who does what, and what is how.
 
 Command   python examples/find_triples.py
-Minutes   not measured yet; meant to take less than 12 on two cores
-Expected  not measured yet: F1 on the 200 sentences kept for the test
+Minutes   10 on two busy cores (9 minutes of CPU)
+Expected  F1 of triples 0.138, on sentences kept for the test; 300 steps are few for so
+          many pairs of words, so give more --rows and --epochs
 
 Rows: the first 1,000 sentences of the treebank PetroGold (theses about oil, in
 Portuguese), four fifths to train on. Triples are (verb, "nsubj", subject), (verb,
