@@ -6,12 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from kerasft._errors import DataError
 from kerasft.data.faults import BadValue, Source, shown
 from kerasft.data.intake import Paths, files
 from kerasft.data.jsonl import parse_object, pick
 from kerasft.data.labels import text_of
-from kerasft.data.table_rows import TableRows, gather_table, json_lines
+from kerasft.data.table_rows import TableRows, gather_table, json_lines, listed
 
 TYPES = {
     "context": pa.large_string(),
@@ -126,14 +125,9 @@ def from_choices(
     Raises:
         DataError: lists of different lengths; bad values.
     """
-    given = [contexts, choices, labels, questions]
-    lengths = [len(values) for values in given if values is not None]
-    if len(set(lengths)) > 1:
-        raise DataError(f"Lists of different lengths: {lengths}. Expected one length.")
-    columns = [[None] * lengths[0] if values is None else values for values in given]
     labelled = labels is not None
     return _gathered(
-        ((0, i, row) for i, row in enumerate(zip(*columns, strict=True))),
+        listed([contexts, choices, labels, questions]),
         lambda row: choice_row(*row, labelled),
         labelled,
         (Source("choices", indexed=True),),

@@ -1,11 +1,8 @@
 """Places in a text that rows name: what readers of relations and triples share."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pyarrow as pa
 
-from kerasft._errors import DataError
 from kerasft.data.faults import BadValue, shown
 
 PLACE = pa.struct([("start", pa.int32()), ("end", pa.int32())])
@@ -64,15 +61,3 @@ def place_in(value, text: str, words: np.ndarray | None = None) -> dict:
     if words is not None:
         start, end = words[start, 0], words[end - 1, 1]
     return {"start": int(start), "end": int(end)}
-
-
-def raise_unless_one_length(columns: Sequence) -> int:
-    """The length that lists have in common.
-
-    Raises:
-        DataError: they differ.
-    """
-    lengths = [len(values) for values in columns if values is not None]
-    if len(set(lengths)) > 1:
-        raise DataError(f"Lists of different lengths: {lengths}. Expected one length.")
-    return lengths[0]

@@ -9,12 +9,12 @@ Sources: Rajpurkar et al. 2016 (arXiv:1606.05250) and Rajpurkar, Jia & Liang 201
 
 from collections.abc import Sequence
 
-from kerasft._errors import DataError, SettingsError
+from kerasft._errors import SettingsError
 from kerasft.data.faults import BadValue, Source, shown
 from kerasft.data.intake import Paths, files
 from kerasft.data.jsonl import parse_object, pick
 from kerasft.data.question_rows import QuestionRows, gather_questions, question_row
-from kerasft.data.table_rows import json_lines
+from kerasft.data.table_rows import json_lines, listed
 from kerasft.data.textfile import read_blocks
 
 LEVELS = ("data", "paragraphs", "qas")
@@ -120,12 +120,8 @@ def from_questions(
         DataError: lists of different lengths; bad values.
     """
     given = [questions, contexts, *([] if answers is None else [answers])]
-    lengths = [len(values) for values in given]
-    if len(set(lengths)) > 1:
-        raise DataError(f"Lists of different lengths: {lengths}. Expected one length.")
-    rows = ((0, i, row) for i, row in enumerate(zip(*given, strict=True)))
     return gather_questions(
-        rows,
+        listed(given),
         lambda row: question_row(*row),
         answers is not None,
         (Source("questions", indexed=True),),

@@ -14,10 +14,9 @@ from kerasft.data.jsonl import parse_object, pick
 from kerasft.data.mentions import (
     PLACE,
     place_in,
-    raise_unless_one_length,
     text_and_words,
 )
-from kerasft.data.table_rows import TableRows, gather_table, json_lines
+from kerasft.data.table_rows import TableRows, gather_table, json_lines, listed
 
 TYPES = {
     "text": pa.large_string(),
@@ -173,11 +172,9 @@ def from_relations(
     Raises:
         DataError: lists of different lengths; bad values.
     """
-    given = [texts, heads, tails, labels]
-    count, labelled = raise_unless_one_length(given), labels is not None
-    columns = [[None] * count if values is None else values for values in given]
+    labelled = labels is not None
     return _gathered(
-        ((0, i, row) for i, row in enumerate(zip(*columns, strict=True))),
+        listed([texts, heads, tails, labels]),
         lambda row: relation_row(*row, labelled),
         labelled,
         (Source("relations", indexed=True),),

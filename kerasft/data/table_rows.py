@@ -142,6 +142,22 @@ def gather_table(
     return pa.table(arrays), log.count
 
 
+def listed(columns: Sequence[Sequence | None]) -> Iterator[tuple[int, int, tuple]]:
+    """Source 0, number and values of each row of lists of one length.
+
+    Args:
+        columns: lists; None: the value of each row is None.
+
+    Raises:
+        DataError: lists of different lengths.
+    """
+    lengths = [len(values) for values in columns if values is not None]
+    if len(set(lengths)) > 1:
+        raise DataError(f"Lists of different lengths: {lengths}. Expected one length.")
+    whole = [[None] * lengths[0] if values is None else values for values in columns]
+    return ((0, i, row) for i, row in enumerate(zip(*whole, strict=True)))
+
+
 def json_lines(
     sources: Sequence[Source], encoding: str
 ) -> Iterator[tuple[int, int, str]]:

@@ -14,10 +14,9 @@ from kerasft.data.jsonl import parse_object, pick
 from kerasft.data.mentions import (
     PLACE,
     place_in,
-    raise_unless_one_length,
     text_and_words,
 )
-from kerasft.data.table_rows import TableRows, gather_table, json_lines
+from kerasft.data.table_rows import TableRows, gather_table, json_lines, listed
 
 TRIPLE = pa.struct(
     [("subject", PLACE), ("relation", pa.large_string()), ("object", PLACE)]
@@ -114,12 +113,8 @@ def from_triples(
     Raises:
         DataError: lists of different lengths; bad values.
     """
-    raise_unless_one_length([texts, triples])
-    rows = (
-        zip(texts, strict=True) if triples is None else zip(texts, triples, strict=True)
-    )
     return _gathered(
-        ((0, i, row) for i, row in enumerate(rows)),
+        listed([texts, triples]),
         lambda row: triple_row(*row),
         triples is not None,
         (Source("triples", indexed=True),),

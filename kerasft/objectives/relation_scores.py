@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from kerasft.objectives.losses import expand_to
+from kerasft.objectives.span_metrics import precision_recall_f1
 
 
 class RelationScores(keras.metrics.Metric):
@@ -38,9 +39,5 @@ class RelationScores(keras.metrics.Metric):
 
     def result(self):
         """Precision, recall and F1, 0 to 1; 0 where there is nothing to divide by."""
-        hits, predicted, actual = (self.counts[i] for i in range(3))
-        return {
-            "precision": hits / ops.maximum(predicted, 1e-9),
-            "recall": hits / ops.maximum(actual, 1e-9),
-            "f1": 2 * hits / ops.maximum(predicted + actual, 1e-9),
-        }
+        scores = precision_recall_f1(*(self.counts[i] for i in range(3)))
+        return dict(zip(("precision", "recall", "f1"), scores, strict=True))

@@ -65,7 +65,7 @@ class EntityScores(keras.metrics.Metric):
 
     def by_type(self):
         """Precision, recall, F1 and number of labelled entities of each type."""
-        columns = [*_scores(*self._counts()), self.actual]
+        columns = [*precision_recall_f1(*self._counts()), self.actual]
         columns = [ops.convert_to_numpy(column).tolist() for column in columns]
         names = ("precision", "recall", "f1", "support")
         return {
@@ -80,7 +80,9 @@ class EntityScores(keras.metrics.Metric):
         """Precision, recall and F1, 0 to 1; 0 where there is nothing to divide by."""
         hits, predicted, actual = self._counts()
         if self.average == "micro":
-            scores = _scores(ops.sum(hits), ops.sum(predicted), ops.sum(actual))
+            scores = precision_recall_f1(
+                ops.sum(hits), ops.sum(predicted), ops.sum(actual)
+            )
         else:
             share = actual
             if self.average == "macro":
@@ -88,7 +90,7 @@ class EntityScores(keras.metrics.Metric):
             total = ops.sum(share)
             scores = [
                 _divided(ops.sum(score * share), total)
-                for score in _scores(hits, predicted, actual)
+                for score in precision_recall_f1(hits, predicted, actual)
             ]
         names = (f"{self.prefix}{name}" for name in ("precision", "recall", "f1"))
         return dict(zip(names, scores, strict=True))
@@ -143,7 +145,8 @@ def _shifted(values, first):
     )
 
 
-def _scores(hits, predicted, actual):
+def precision_recall_f1(hits, predicted, actual):
+    """Three numbers, 0 to 1, of counts of one shape; 0 where there is none to count."""
     precision, recall = _divided(hits, predicted), _divided(hits, actual)
     return precision, recall, _divided(2 * hits, predicted + actual)
 

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from kerasft.objectives.losses import ItemLoss, expand_to
+from kerasft.objectives.span_metrics import precision_recall_f1
 
 
 def true_maps(triples, relations, length):
@@ -110,9 +111,7 @@ class PairScores(keras.metrics.Metric):
 
     def result(self):
         """Precision, recall and F1 of pairs, 0 to 1."""
-        hits, predicted, actual = (self.counts[i] for i in range(3))
-        return {
-            "pair_precision": hits / ops.maximum(predicted, 1e-9),
-            "pair_recall": hits / ops.maximum(actual, 1e-9),
-            "pair_f1": 2 * hits / ops.maximum(predicted + actual, 1e-9),
-        }
+        scores = precision_recall_f1(*(self.counts[i] for i in range(3)))
+        return dict(
+            zip(("pair_precision", "pair_recall", "pair_f1"), scores, strict=True)
+        )

@@ -170,6 +170,24 @@ def verify_export(
     return len(texts)
 
 
+def raise_if_wrong(wrong: Sequence[str], count: int, what: str):
+    """Refuse an export that answers otherwise than the task.
+
+    Args:
+        wrong: of each difference what was asked, served and wanted.
+        count: how many were compared.
+        what: what they are called.
+
+    Raises:
+        VerificationError: there are differences; shows the first of them.
+    """
+    if wrong:
+        raise VerificationError(
+            f"The SavedModel differs from the task on {len(wrong)} of {count} {what}. "
+            "The first:\n" + "\n".join(wrong[:SHOWN])
+        )
+
+
 def _raise_if_apart(found, wanted, rows, tolerance):
     if found.shape != wanted.shape:
         raise VerificationError(

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  (registers the ops of the SavedModel)
 
-from kerasft.serving.verify import SERVED_BATCH, SHOWN, VerificationError
+from kerasft.serving.verify import SERVED_BATCH, raise_if_wrong
 
 
 def verify_choices(
@@ -40,11 +40,7 @@ def verify_choices(
             found = {name: values[i] for name, values in served.items()}
             if not _same(found, row["choices"], wanted["scores"], tolerance):
                 wrong.append(f"  {row!r}\n    served {found}\n    wanted {wanted}")
-    if wrong:
-        raise VerificationError(
-            f"The SavedModel differs from the task on {len(wrong)} of {len(rows)} "
-            "rows. The first:\n" + "\n".join(wrong[:SHOWN])
-        )
+    raise_if_wrong(wrong, len(rows), "rows")
     return len(rows)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  (registers the ops of the SavedModel)
 
-from kerasft.serving.verify import NEAR, SERVED_BATCH, SHOWN, VerificationError
+from kerasft.serving.verify import NEAR, SERVED_BATCH, raise_if_wrong
 
 
 def verify_guesses(
@@ -48,11 +48,7 @@ def verify_guesses(
                 wanted = [[names[n] for n in row] for row in np.argsort(-chances)]
                 wanted = [row[: len(found[0])] for row in wanted if found]
                 wrong.append(f"  {text!r}\n    served {found}\n    wanted {wanted}")
-    if wrong:
-        raise VerificationError(
-            f"The SavedModel differs from the task on {len(wrong)} of {len(texts)} "
-            "texts. The first:\n" + "\n".join(wrong[:SHOWN])
-        )
+    raise_if_wrong(wrong, len(texts), "texts")
     return len(texts)
 
 

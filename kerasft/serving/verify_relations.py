@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  (registers the ops of the SavedModel)
 
-from kerasft.serving.verify import SERVED_BATCH, SHOWN, VerificationError
+from kerasft.serving.verify import SERVED_BATCH, raise_if_wrong
 
 SIDES = ("subject", "object")
 
@@ -56,7 +56,7 @@ def verify_relations(
             wrong.append(
                 f"  {batch[i]}\n    served {served[i]}\n    wanted {wanted[i]}"
             )
-    _raise_if(wrong, len(rows), "texts")
+    raise_if_wrong(wrong, len(rows), "texts")
     return len(rows)
 
 
@@ -89,7 +89,7 @@ def verify_triples(
         for text, found, wanted in zip(batch, served, expected(batch), strict=True):
             if not _same(found, wanted, tolerance):
                 wrong.append(f"  {text!r}\n    served {found}\n    wanted {wanted}")
-    _raise_if(wrong, len(texts), "texts")
+    raise_if_wrong(wrong, len(texts), "texts")
     return len(texts)
 
 
@@ -122,11 +122,3 @@ def _same(found, wanted, tolerance):
 def _key(triple):
     sides = (tuple(triple[name].values()) for name in SIDES)
     return (*sides, triple["relation"])
-
-
-def _raise_if(wrong, count, what):
-    if wrong:
-        raise VerificationError(
-            f"The SavedModel differs from the task on {len(wrong)} of {count} {what}. "
-            "The first:\n" + "\n".join(wrong[:SHOWN])
-        )

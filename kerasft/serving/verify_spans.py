@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  (registers the ops of the SavedModel)
 
-from kerasft.serving.verify import NEAR, SERVED_BATCH, SHOWN, VerificationError
+from kerasft.serving.verify import NEAR, SERVED_BATCH, raise_if_wrong
 
 ASKED = ("question", "context")
 FIELDS = ("text", "label", "start", "end")
@@ -42,11 +42,7 @@ def verify_spans(
         for text, found, wanted in zip(batch, served, expected(batch), strict=True):
             if not _same(found, wanted, tolerance):
                 wrong.append(f"  {text!r}\n    served {found}\n    wanted {wanted}")
-    if wrong:
-        raise VerificationError(
-            f"The SavedModel differs from the task on {len(wrong)} of {len(texts)} "
-            "texts. The first:\n" + "\n".join(wrong[:SHOWN])
-        )
+    raise_if_wrong(wrong, len(texts), "texts")
     return len(texts)
 
 
@@ -112,11 +108,7 @@ def verify_answers(
             found["answer"] = columns["answer"][i].decode()
             if not is_answer(found, wanted, tolerance):
                 wrong.append(f"  {row!r}\n    served {found}\n    wanted {wanted[0]}")
-    if wrong:
-        raise VerificationError(
-            f"The SavedModel differs from the task on {len(wrong)} of {len(rows)} "
-            "questions. The first:\n" + "\n".join(wrong[:SHOWN])
-        )
+    raise_if_wrong(wrong, len(rows), "questions")
     return len(rows)
 
 
