@@ -92,7 +92,6 @@ class TripleHead(keras.layers.Layer):
 
     def __init__(self, relations, dropout, initializer, size=64, **kwargs):
         super().__init__(**kwargs)
-        self.relations = relations
         self.dropout = Dropout(dropout, name="dropout")
         self.mentions = GlobalPointer(2, size, True, initializer, name="mentions")
         self.starts = GlobalPointer(relations, size, False, initializer, name="starts")

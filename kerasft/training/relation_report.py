@@ -8,6 +8,8 @@ from kerasft.training.label_report import ClassReport
 from kerasft.training.quality import Mistake
 from kerasft.training.set_report import SetReport
 
+SIDES = ("subject", "object")
+
 
 @dataclass(frozen=True, eq=False)
 class RelationReport(ClassReport):
@@ -79,11 +81,9 @@ def report_relations(task, rows, batch_size):
 
 def report_triples(task, rows, batch_size):
     """The report of a `TripleExtractor` on rows."""
-    found, scores = [], []
-    told = task.predict_text(rows.texts(), batch_size)
-    for text, triples, answers in zip(
-        rows.texts(), rows.column("triples"), told, strict=True
-    ):
+    found, scores, texts = [], [], rows.texts()
+    told = task.predict_text(texts, batch_size)
+    for text, triples, answers in zip(texts, rows.column("triples"), told, strict=True):
         actual = {
             (t["relation"], *(text[t[n]["start"] : t[n]["end"]] for n in SIDES))
             for t in triples
@@ -95,6 +95,3 @@ def report_triples(task, rows, batch_size):
         found.append((actual, set(guesses)))
         scores.append(guesses)
     return TripleReport(task.labels, found, scores)
-
-
-SIDES = ("subject", "object")
