@@ -60,7 +60,7 @@ class PreNormBlock(keras.layers.Layer):
     Input (batch, length, width), output (batch, readers, width).
 
     Args:
-        attention: a `RotaryAttention`, named "attention".
+        attention: a `SelfAttention`, named "attention".
         mlp: a layer, named "mlp".
         norm: name -> a layer norm; the two are made by it.
         norm_first: whether the attention's input is normalised, too.
