@@ -6,6 +6,7 @@ a batch is made, so nothing is stored twice and passages may differ each epoch.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -40,6 +41,7 @@ class Documents:
         bounds: (texts + 1,) int64, where each text's tokens begin.
         separator: tokens after each text that has any.
         files: that ids and marks lie in; () in memory.
+        opening: tokens before each text that has any.
     """
 
     ids: np.ndarray
@@ -47,11 +49,13 @@ class Documents:
     bounds: np.ndarray
     separator: np.ndarray
     files: tuple[MappedFile, ...] = ()
+    opening: np.ndarray = field(default_factory=lambda: np.zeros(0, "int32"))
 
     @property
     def lengths(self) -> np.ndarray:
-        """Tokens of each text (texts,), the separator not counted."""
-        return np.maximum(np.diff(self.bounds) - len(self.separator), 0)
+        """Tokens of each text (texts,), opening and separator not counted."""
+        around = len(self.opening) + len(self.separator)
+        return np.maximum(np.diff(self.bounds) - around, 0)
 
     def release(self):
         """Give back the memory of what was read of the files."""
@@ -59,8 +63,20 @@ class Documents:
             file.release()
 
 
-def documents_of(rows: Rows, tokenizer: Tokenizer) -> Documents:
+def documents_of(
+    rows: Rows,
+    tokenizer: Tokenizer,
+    opening: Sequence[int] = (),
+    separator: Sequence[int] | None = None,
+) -> Documents:
     """Tokenise whole texts, or find them in the cache. Labels are not looked at.
+
+    Args:
+        rows: of one text each.
+        tokenizer: of the checkpoint.
+        opening: ids before each text, such as that of a beginning of text.
+        separator: ids after each text, such as that of an end of text; None: those
+            that the tokenizer itself puts after a text, of which GPT-2's has none.
 
     Raises:
         DataError: no rows, pairs of texts, or no token in any of them.
@@ -72,35 +88,40 @@ def documents_of(rows: Rows, tokenizer: Tokenizer) -> Documents:
             f"{rows!r}: has two texts a row; this task takes one. Read the rows "
             "without text_pair."
         )
-    separator = frame_of(tokenizer).ids[-1]
+    own = separator is None and not len(opening)
+    if separator is None:
+        separator = frame_of(tokenizer).ids[-1]
+    around = [np.asarray(ids, "int32") for ids in (opening, separator)]
     told = None
     if len(rows) >= CACHED_FROM:
         told = f"{FORMAT} {rows.fingerprint} {tokenizer.fingerprint}"
-    chunks = _chunks(rows, tokenizer, separator)
+        told += "" if own else f" {[ids.tolist() for ids in around]}"
+    chunks = _chunks(rows, tokenizer, *around)
     arrays, files = kept_arrays(chunks, TYPES, "documents", told)
     bounds = np.append(0, np.cumsum(arrays["lengths"]))
     documents = Documents(
         arrays["ids"],
         arrays["marks"],
         bounds,
-        separator,
+        around[1],
         tuple(files[name] for name in ("ids", "marks") if files),
+        around[0],
     )
     if not documents.lengths.any():
         raise DataError(f"{rows!r}: there is no token in any of these texts.")
     return documents
 
 
-def _chunks(rows, tokenizer, separator):
+def _chunks(rows, tokenizer, opening, separator):
     with bar("Tokenising", len(rows)) as advance:
         for start in range(0, len(rows), CHUNK):
             texts = rows.texts(start, start + CHUNK)
-            yield _marked(cut(tokenizer, texts), texts, separator)
+            yield _marked(cut(tokenizer, texts), texts, opening, separator)
             advance(len(texts))
 
 
-def _marked(pieces: Pieces, texts, separator):
-    """Ids, marks and lengths of some texts, separators between."""
+def _marked(pieces: Pieces, texts, opening, separator):
+    """Ids, marks and lengths of some texts, opening and separator around each."""
     words, firsts = pieces.words, pieces.bounds[:-1][np.diff(pieces.bounds) > 0]
     inner = np.append(False, (words[1:] == words[:-1]) & (words[1:] >= 0))
     inner = inner[: len(words)]
@@ -114,11 +135,14 @@ def _marked(pieces: Pieces, texts, separator):
         marks[here][places[places < here.stop - here.start]] |= OPENS
     lengths = np.diff(pieces.bounds)
     some = lengths > 0
-    at = np.repeat(pieces.bounds[1:][some], len(separator))
+    around = np.concatenate([opening, separator])
+    # In the order of the texts: what is put in at one place keeps its order.
+    ends = np.stack([pieces.bounds[:-1][some], pieces.bounds[1:][some]], axis=1)
+    at = np.repeat(ends, [len(opening), len(separator)], axis=1).ravel()
     return {
-        "ids": np.insert(pieces.ids, at, np.tile(separator, some.sum())),
+        "ids": np.insert(pieces.ids, at, np.tile(around, some.sum())),
         "marks": np.insert(marks, at, 0),
-        "lengths": lengths + len(separator) * some,
+        "lengths": lengths + len(around) * some,
     }
 
 
