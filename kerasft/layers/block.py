@@ -82,13 +82,26 @@ class PreNormBlock(keras.layers.Layer):
         for part in (self.attention, self.mlp_norm, self.mlp):
             part.build(shape)
 
-    def call(self, tokens, training=None, readers=None, packing=UNPACKED, **seen):
-        """Run the block; arguments as of `Block`."""
+    def call(
+        self,
+        tokens,
+        training=None,
+        readers=None,
+        packing=UNPACKED,
+        cache=None,
+        **seen,
+    ):
+        """Run the block; arguments as of `Block`, and the attention's `cache`."""
         normed = tokens
         if self.attention_norm is not None:
             normed = self.attention_norm(tokens)
         attended = self.attention(
-            normed, training=training, readers=readers, packing=packing, **seen
+            normed,
+            training=training,
+            readers=readers,
+            packing=packing,
+            cache=cache,
+            **seen,
         )
         if readers is not None:
             tokens = packing.rows(tokens, readers)

@@ -6,7 +6,7 @@ between the caller may look at the texts, widen the cache, or end some rows.
 
 from keras import ops
 
-from kerasft.sampling.cached import CachedDecoder, positions_of, widened
+from kerasft.sampling.cached import CachedDecoder, positions_of
 from kerasft.sampling.samplers import History, chosen, penalised, without_ends
 
 
@@ -110,14 +110,3 @@ class Decoding:
             "finished": ended,
         }
 
-
-def with_room(state, capacity):
-    """The state with so many places in its cache."""
-    caches = tuple(
-        tuple(widened(array, capacity, 2) for array in pair) for pair in state["caches"]
-    )
-    return state | {
-        "caches": caches,
-        "tokens": widened(state["tokens"], capacity, 1),
-        "mask": widened(state["mask"], capacity, 1),
-    }

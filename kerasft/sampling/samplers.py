@@ -78,7 +78,7 @@ def _would_repeat(history, size):
 
 
 def cut(logits, settings):
-    """Logits with `NEVER` where a token cannot be chosen; and divided by temperature."""
+    """Logits by temperature, with `NEVER` where a token cannot be chosen."""
     logits = logits / settings.temperature
     if settings.top_k:
         most = min(settings.top_k, logits.shape[-1])
