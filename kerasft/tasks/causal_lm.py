@@ -41,9 +41,18 @@ class CausalLM(Generating, PlainTextTask):
     head_name = "causal_lm"
 
     def __init__(
-        self, backbone, head, tokenizer, *, pack: bool = True, separate: bool = True, **k
+        self,
+        backbone,
+        head,
+        tokenizer,
+        *,
+        pack: bool = True,
+        separate: bool = True,
+        loss_on: str = "assistant",
+        too_long: str = "shorten",
+        **kwargs,
     ):
-        super().__init__(backbone, head, tokenizer, **k)
+        super().__init__(backbone, head, tokenizer, **kwargs)
         self.pack = pack
         self.separate = separate
         self._score = None

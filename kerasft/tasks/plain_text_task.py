@@ -1,4 +1,4 @@
-"""What tasks share whose rows are plain texts: a start from a checkpoint or from nothing.
+"""What tasks of plain texts share: a start from a checkpoint, or from nothing.
 
 Labels that the rows may have are not looked at.
 """
