@@ -26,6 +26,7 @@ REQUIREMENTS = [
     "keras-tuner>=1.4.8",
     "numpy>=1.26",
     "pyarrow>=17",
+    "jinja2>=3.1.6",  # runs chat templates; its sandbox had holes before
     "jsonargparse[signatures]>=4.53",
     "rich>=13",
     "matplotlib>=3.9",

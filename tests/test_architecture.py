@@ -36,6 +36,7 @@ PLACES = {
     "pyarrow": ("data", "workflows/user_rows.py"),
     "datasets": ("data",),
     "pandas": ("data",),
+    "jinja2": ("data/sandbox.py",),
     "jsonargparse": ("workflows",),
     "rich": ("data", "training", "workflows"),
     "matplotlib": ("training",),
