@@ -20,6 +20,10 @@ from kerasft.data import sandbox
 
 # As DialoGPT was trained: each turn followed by the end of text.
 PLAIN = "{% for message in messages %}{{ message.content }}{{ eos_token }}{% endfor %}"
+JOINED = (
+    "{% for message in messages %}{{ message.content }}"
+    "{% if message.role == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"
+)
 NAMED = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 GENERATION = re.compile(r"\{%[-+]?\s*generation\s*[-+]?%\}")
 PRIVATE = range(0x100000, 0x10FFFE)  # code points that mean nothing
@@ -79,6 +83,16 @@ class ChatTemplate:
         source = found[name or "default"]
         sandbox.compiled(source)
         return cls(source, variables)
+
+    @classmethod
+    def plain(cls, files: Mapping[str, bytes]):
+        """Words as they are, an end of text after the assistant's: for completions.
+
+        Raises:
+            CheckpointError: the files do not say which token ends a text.
+        """
+        variables = special_tokens(files)
+        return cls(JOINED, variables | {"eos_token": _end_of_text(files, variables)})
 
     @property
     def marks_generation(self) -> bool:
