@@ -83,6 +83,8 @@ _PLACES = {
     "ExportSettings": "workflows.export",
     "inspect": "workflows.inspect",
     "InspectSettings": "workflows.inspect",
+    "train_tokenizer": "workflows.train_tokenizer",
+    "TrainTokenizerSettings": "workflows.train_tokenizer",
     "KerasftError": "_errors",
 }
 
