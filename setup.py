@@ -32,6 +32,8 @@ REQUIREMENTS = [
     "matplotlib>=3.9",
     "scikit-learn>=1.5",
     "scipy>=1.13",
+    "sacrebleu>=2.4",  # BLEU and chrF as papers compare them
+    "rouge-score>=0.1.2",  # ROUGE, by the package that papers name
 ]
 
 TEST = [

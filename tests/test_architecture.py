@@ -40,6 +40,8 @@ PLACES = {
     "jsonargparse": ("workflows",),
     "rich": ("data", "training", "workflows"),
     "matplotlib": ("training",),
+    "sacrebleu": ("training/generation_report.py",),
+    "rouge_score": ("training/generation_report.py",),
     "sklearn": ("training", "workflows"),
     "scipy": ("training", "workflows"),
     "numpy": tuple(FOLDERS),
