@@ -52,6 +52,7 @@ _PLACES = {
     "TokenClassifier": "tasks",
     "QuestionAnswerer": "tasks",
     "MaskedLM": "tasks",
+    "CausalLM": "tasks",
     "TextEmbedder": "tasks",
     "MultipleChoice": "tasks",
     "Pretraining": "tasks",

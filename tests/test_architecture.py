@@ -21,6 +21,7 @@ ONE_FILE_EACH = (
     "tasks/step_tensorflow.py",
     "objectives/adam_tensorflow.py",
     "layers/dropout_tensorflow.py",
+    "sampling/compiled_tensorflow.py",
 )
 PLACES = {
     "tensorflow": (*DATA, *ONE_FILE_EACH),

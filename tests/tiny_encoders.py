@@ -17,6 +17,8 @@ SIZES = {
     "intermediate_size": 64,
 }
 DISTIL_SIZES = {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64}
+GPT_SIZES = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_inner": 64, "n_positions": 40}
+DECODERS = ("gpt2", "llama", "mistral", "qwen2", "qwen3")
 PARTICULAR = {
     "albert": {"embedding_size": 16},
     "deberta-v2": {
@@ -29,6 +31,19 @@ PARTICULAR = {
     },
     "distilbert": {},
     "electra": {"embedding_size": 16},
+    "gpt2": {"pad_token_id": 0},
+    "llama": {"pad_token_id": 0, "num_key_value_heads": 2},
+    # A window that is shorter than the texts.
+    "mistral": {"pad_token_id": 0, "num_key_value_heads": 2, "sliding_window": 6},
+    "qwen2": {"pad_token_id": 0, "num_key_value_heads": 2, "tie_word_embeddings": True},
+    "qwen3": {
+        "pad_token_id": 0,
+        "num_key_value_heads": 1,
+        "head_dim": 16,
+        "use_sliding_window": True,
+        "sliding_window": 6,
+        "max_window_layers": 1,
+    },
     # A window that is shorter than the texts, and ids within the tiny vocabulary.
     "modernbert": {
         "local_attention": 8,
@@ -38,13 +53,22 @@ PARTICULAR = {
     "xlm-roberta": {"type_vocab_size": 1},
 }
 
+OURS = {
+    "gpt2": {"pad_token_id": 0},
+    "llama": {"pad_token_id": 0, "num_kv_heads": 2},
+    "mistral": {"pad_token_id": 0, "num_kv_heads": 2},
+    "qwen2": {"pad_token_id": 0, "num_kv_heads": 2, "qkv_bias": True},
+    "qwen3": {"pad_token_id": 0, "num_kv_heads": 2, "head_size": 16, "qk_norm": True},
+}
+
 
 def torch_model(model_type, auto_class=AutoModel, **settings):
-    sizes = DISTIL_SIZES if model_type == "distilbert" else SIZES
+    sizes = {"distilbert": DISTIL_SIZES, "gpt2": GPT_SIZES}.get(model_type, SIZES)
+    if model_type != "gpt2":
+        sizes = {**sizes, "max_position_embeddings": 40}
     config = AutoConfig.for_model(
         model_type,
         vocab_size=101,
-        max_position_embeddings=40,
         **{**sizes, **PARTICULAR.get(model_type, {}), **settings},
     )
     torch.manual_seed(0)
@@ -119,6 +143,7 @@ def new_backbone(model_type, **settings):
             "intermediate_size": 64,
             "max_position_embeddings": 40,
             **family.defaults,
+            **OURS.get(model_type, {}),
             **settings,
         },
     )

@@ -24,7 +24,10 @@ SPELLINGS = {
     "ends": ("end_transitions",),
 }
 # Tensors that are no weights: constants that some versions saved.
-BUFFERS = ("position_ids", "token_type_ids")
+BUFFERS = ("position_ids", "token_type_ids", "attn.bias", "attn.masked_bias")
+BUFFERS += ("rotary_emb.inv_freq",)
+# GPT-2's modules whose kernels are stored as they are, not transposed.
+AS_THEY_ARE = ("c_attn", "c_proj", "c_fc")
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def match(weights, layers, prefix, reader):
             continue
         found[path] = key
         if shape_of(path, key, reader) != tuple(weight.shape):
-            needed = _turn(path, tuple(weight.shape))
+            needed = _turn(path, key, tuple(weight.shape))
             misshapen.append(
                 f"{path}: {key} has shape {reader.shape(key)}, the model needs {needed}"
             )
@@ -98,15 +101,19 @@ def match(weights, layers, prefix, reader):
 
 def shape_of(path, key, reader):
     """Shape of their tensor `key` in our layout."""
-    return _turn(path, reader.shape(key))
+    return _turn(path, key, reader.shape(key))
 
 
-def _turn(path, shape):
-    return shape[::-1] if path.endswith("/kernel") else shape
+def _is_turned(path, key):
+    return path.endswith("/kernel") and key.split(".")[-2] not in AS_THEY_ARE
 
 
-def _turn_array(path, array):
-    return array.T if path.endswith("/kernel") else array
+def _turn(path, key, shape):
+    return shape[::-1] if _is_turned(path, key) else shape
+
+
+def _turn_array(path, key, array):
+    return array.T if _is_turned(path, key) else array
 
 
 def unexpected_keys(layers, prefix, reader, used):
@@ -120,20 +127,21 @@ def unexpected_keys(layers, prefix, reader, used):
         for key in reader.keys()
         if key not in used
         and key.removeprefix(prefix).split(".")[0] in modules
-        and key.rpartition(".")[2] not in BUFFERS
+        and not key.endswith(BUFFERS)
     ]
 
 
 def assign(weights, key_of_path, reader):
     """Fill our `weights`, {path: variable}, one tensor at a time."""
     for path, key in key_of_path.items():
-        weights[path].assign(_turn_array(path, reader.read(key)))
+        weights[path].assign(_turn_array(path, key, reader.read(key)))
 
 
 def named_arrays(weights, layers):
     """Yield (their key, array in their layout) for our `weights`, {path: variable}."""
     for path, weight in weights.items():
-        yield key_of(path, layers), _turn_array(path, weight.numpy())
+        key = key_of(path, layers)
+        yield key, _turn_array(path, key, weight.numpy())
 
 
 def raise_misfits(folder, misfits):

@@ -19,18 +19,18 @@ from kerasft.layers.packing import UNPACKED
 HIDDEN = -30_000.0
 
 
-def attention_bias(attention_mask=None, sequence_ids=None, window=None):
+def attention_bias(attention_mask=None, sequence_ids=None, within=None):
     """Addend for attention scores: 0 where a token may be seen, else very negative.
 
     Args:
         attention_mask: (batch, length), 1 = token, 0 = padding; or None.
         sequence_ids: (batch, length), which example of a packed row a token belongs
             to, 0 = padding; or None. Tokens see their own example alone.
-        window: (length, reach); tokens see no farther than `reach` to either side;
-            or None.
+        within: bool (readers, length), which places a place may see: `near` or `before`
+            it; or None.
 
     Returns:
-        float32 (batch, 1, 1 or length, length), or None where nothing is hidden.
+        float32 (batch, 1, 1 or readers, length), or None where nothing is hidden.
     """
     visible = None
     if attention_mask is not None:
@@ -39,14 +39,35 @@ def attention_bias(attention_mask=None, sequence_ids=None, window=None):
         same = ops.equal(sequence_ids[:, None, :, None], sequence_ids[:, None, None, :])
         same = ops.logical_and(same, sequence_ids[:, None, None, :] > 0)
         visible = same if visible is None else ops.logical_and(visible, same)
-    if window is not None:
-        places = ops.arange(window[0])
-        near = ops.absolute(places[:, None] - places) <= window[1]
-        near = near[None, None]
-        visible = near if visible is None else ops.logical_and(visible, near)
+    if within is not None:
+        within = within[None, None]
+        visible = within if visible is None else ops.logical_and(visible, within)
     if visible is None:
         return None
     return ops.where(visible, 0.0, HIDDEN)
+
+
+def near(length, reach):
+    """Places no farther than `reach` to either side: bool (length, length)."""
+    places = ops.arange(length)
+    return ops.absolute(places[:, None] - places) <= reach
+
+
+def before(length, window=None, first=0, readers=None):
+    """A place itself and those before it: bool (readers, length).
+
+    Args:
+        length: places that may be seen.
+        window: the most places that are seen, the own one included; None: all.
+        first: the place of the first reader.
+        readers: how many; None: all `length`.
+    """
+    places = ops.arange(length)
+    own = first + ops.arange(length if readers is None else readers)[:, None]
+    visible = places <= own
+    if window is not None:
+        visible = ops.logical_and(visible, places > own - window)
+    return visible
 
 
 class SelfAttention(keras.layers.Layer):

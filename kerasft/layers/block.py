@@ -60,7 +60,7 @@ class PreNormBlock(keras.layers.Layer):
     Input (batch, length, width), output (batch, readers, width).
 
     Args:
-        attention: a `RotaryAttention`, named "attention".
+        attention: a `SelfAttention`, named "attention".
         mlp: a layer, named "mlp".
         norm: name -> a layer norm; the two are made by it.
         norm_first: whether the attention's input is normalised, too.
@@ -82,13 +82,26 @@ class PreNormBlock(keras.layers.Layer):
         for part in (self.attention, self.mlp_norm, self.mlp):
             part.build(shape)
 
-    def call(self, tokens, training=None, readers=None, packing=UNPACKED, **seen):
-        """Run the block; arguments as of `Block`."""
+    def call(
+        self,
+        tokens,
+        training=None,
+        readers=None,
+        packing=UNPACKED,
+        cache=None,
+        **seen,
+    ):
+        """Run the block; arguments as of `Block`, and the attention's `cache`."""
         normed = tokens
         if self.attention_norm is not None:
             normed = self.attention_norm(tokens)
         attended = self.attention(
-            normed, training=training, readers=readers, packing=packing, **seen
+            normed,
+            training=training,
+            readers=readers,
+            packing=packing,
+            cache=cache,
+            **seen,
         )
         if readers is not None:
             tokens = packing.rows(tokens, readers)

@@ -35,7 +35,7 @@ class TokenEmbedding(keras.layers.Layer):
             segments: there is no such table.
         table_width: width of the tables.
         width: width of the output; a projection bridges a difference (ELECTRA).
-        norm: name -> the layer norm.
+        norm: name -> the layer norm; None: there is none.
         dropout: share of the output dropped.
         initializer: of tables and projection.
         always_project: project where the widths are the same, too (ALBERT).
@@ -67,7 +67,9 @@ class TokenEmbedding(keras.layers.Layer):
         self.position_embedding = table(sizes[1], "position_embedding")
         self.segment_embedding = table(sizes[2], "segment_embedding")
         name = "embedding_norm"
-        self.embedding_norm = norm(name) if shared is None else getattr(shared, name)
+        self.embedding_norm = norm and norm(name)
+        if shared is not None:
+            self.embedding_norm = getattr(shared, name)
         self.dropout = Dropout(dropout, name="dropout")
         self.embedding_proj = (
             keras.layers.Dense(
@@ -101,7 +103,9 @@ class TokenEmbedding(keras.layers.Layer):
             tokens = tokens + self.segment_embedding(token_type_ids)
         if self.position_embedding is not None:
             tokens = tokens + self.position_embedding(position_ids)
-        tokens = self.dropout(self.embedding_norm(tokens), training=training)
+        if self.embedding_norm is not None:
+            tokens = self.embedding_norm(tokens)
+        tokens = self.dropout(tokens, training=training)
         if self.embedding_proj is None:
             return tokens
         return self.embedding_proj(tokens)

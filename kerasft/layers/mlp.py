@@ -18,16 +18,24 @@ class Mlp(keras.layers.Layer):
         hidden_width: width in between.
         activation: a name of `ACTIVATIONS`.
         dropout: share of the output dropped.
-        initializer: of the two kernels.
+        initializer: of the first kernel.
+        last_initializer: of the second; None: as the first.
     """
 
     def __init__(
-        self, hidden_width, activation, dropout, initializer="zeros", **kwargs
+        self,
+        hidden_width,
+        activation,
+        dropout,
+        initializer="zeros",
+        last_initializer=None,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.hidden_width = hidden_width
         self.activation = ACTIVATIONS[activation]
         self.initializer = initializer
+        self.last_initializer = last_initializer or initializer
         self.dropout = Dropout(dropout, name="dropout")
 
     def build(self, shape):
@@ -36,7 +44,7 @@ class Mlp(keras.layers.Layer):
             self.hidden_width, kernel_initializer=self.initializer, name="up_proj"
         )
         self.down_proj = keras.layers.Dense(
-            shape[-1], kernel_initializer=self.initializer, name="down_proj"
+            shape[-1], kernel_initializer=self.last_initializer, name="down_proj"
         )
         self.up_proj.build(shape)
         self.down_proj.build((*shape[:-1], self.hidden_width))
@@ -47,7 +55,7 @@ class Mlp(keras.layers.Layer):
         return self.dropout(self.down_proj(hidden), training=training)
 
 
-class GatedMlp(keras.layers.Layer):
+class FusedGatedMlp(keras.layers.Layer):
     """Widen each token twice, let one half gate the other, narrow the product.
 
     Input and output: (batch, length, width). Both halves come from one projection,
@@ -102,3 +110,37 @@ class GatedMlp(keras.layers.Layer):
         gated = self.activation(both[..., : self.hidden_width])
         gated = gated * both[..., self.hidden_width :]
         return self.down_proj(self.dropout(gated, training=training))
+
+
+class GatedMlp(keras.layers.Layer):
+    """The same with a projection of its own for each half, as Llama has it.
+
+    Input and output: (batch, length, width).
+
+    Args:
+        hidden_width: width in between.
+        activation: a name of `ACTIVATIONS`.
+        use_bias: whether the projections have biases.
+        initializer: of the kernels.
+    """
+
+    def __init__(
+        self, hidden_width, activation, use_bias, initializer="zeros", **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.hidden_width = hidden_width
+        self.activation = ACTIVATIONS[activation]
+        self.options = {"use_bias": use_bias, "kernel_initializer": initializer}
+
+    def build(self, shape):
+        """Build the projections for inputs of `shape`."""
+        widths = {"gate_proj": self.hidden_width, "up_proj": self.hidden_width}
+        for name, units in {**widths, "down_proj": shape[-1]}.items():
+            layer = keras.layers.Dense(units, name=name, **self.options)
+            layer.build(shape if name in widths else (*shape[:-1], self.hidden_width))
+            setattr(self, name, layer)
+
+    def call(self, tokens, training=None):
+        """Apply the network to each token."""
+        gated = self.activation(self.gate_proj(tokens)) * self.up_proj(tokens)
+        return self.down_proj(gated)

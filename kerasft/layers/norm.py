@@ -58,3 +58,31 @@ def _normalised(epsilon):
 def norm_maker(epsilon, center=True):
     """A function name -> new `LayerNorm`, for the parts that make several."""
     return lambda name: LayerNorm(epsilon=epsilon, center=center, name=name)
+
+
+class RmsNorm(keras.layers.Layer):
+    """Scale each token's features to a mean square of 1, then by learned factors.
+
+    Input and output: (..., width). Computed in float32 under half precision.
+
+    Args:
+        epsilon: added to the mean square.
+
+    Source: Zhang & Sennrich 2019 (arXiv:1910.07467), section 4.
+    """
+
+    def __init__(self, epsilon, **kwargs):
+        super().__init__(**kwargs)
+        self.epsilon = epsilon
+
+    def build(self, shape):
+        """Make the factors, all 1."""
+        self.gamma = self.add_weight((shape[-1],), "ones", name="gamma")
+        self.built = True
+
+    def call(self, inputs):
+        """Normalise the last axis."""
+        wide = ops.cast(inputs, "float32")
+        square = ops.mean(ops.square(wide), -1, keepdims=True)
+        unit = wide * ops.rsqrt(square + self.epsilon)
+        return ops.cast(unit, self.compute_dtype) * self.gamma

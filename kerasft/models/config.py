@@ -65,6 +65,8 @@ class EncoderConfig:
     """Whether one block is run `num_layers` times, as ALBERT's is."""
     positions_after_padding: bool = False
     """Whether positions count from `pad_token_id` + 1, as RoBERTa's do."""
+    tied: bool = True
+    """Whether logits of tokens come from the token embedding's own table."""
     initializer_range: float = 0.02
     """Standard deviation of new weights."""
     pad_token_id: int | None = 0

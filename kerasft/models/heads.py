@@ -5,7 +5,9 @@ a `CRF`, too.
 """
 
 from kerasft.layers.initializer import normal
+from kerasft.layers.last_token import LastTokenHead
 from kerasft.layers.mention_head import MentionHead
+from kerasft.layers.next_token import NextTokenHead
 from kerasft.layers.norm import norm_maker
 from kerasft.layers.pooling import FirstTokenHead
 from kerasft.layers.span_pairs import TripleHead
@@ -107,6 +109,44 @@ def token_heads(tag_dropout="head_dropout", answer_dropout=None):
             architecture="ForQuestionAnswering",
         ),
     }
+
+
+def decoder_heads(tagger, language_model="ForCausalLM"):
+    """Heads of decoders: of the next token, of whole texts, of tags.
+
+    Args:
+        tagger: their name of the tags' layer.
+        language_model: end of the `transformers` class of the first.
+    """
+    return {
+        "causal_lm": Head(
+            build=_next_token_head,
+            rows=(("decoder", "lm_head"),),
+            architecture=language_model,
+            tied="lm_head.weight",
+        ),
+        "text_classifier": Head(
+            build=_last_token_head,
+            rows=(("logits", "score"),),
+            architecture="ForSequenceClassification",
+        ),
+        "token_classifier": Head(
+            build=token_head("head_dropout"),
+            rows=(("logits", tagger), CRF_ROW),
+            architecture="ForTokenClassification",
+        ),
+    }
+
+
+def _next_token_head(config, vocab_size):
+    initializer = normal(config.initializer_range)
+    head = NextTokenHead(vocab_size, config.tied, initializer, name="head")
+    return _built(head, config)
+
+
+def _last_token_head(config, num_labels):
+    initializer = normal(config.initializer_range)
+    return _built(LastTokenHead(num_labels, initializer, name="head"), config)
 
 
 def relation_heads():

@@ -10,15 +10,16 @@ import math
 
 from keras import ops
 
-from kerasft.layers.attention import attention_bias
+from kerasft.layers.attention import attention_bias, near
 from kerasft.layers.block import PreNormBlock
 from kerasft.layers.embedding import TokenEmbedding, positions_in_row
+from kerasft.layers.fused import FusedAttention
 from kerasft.layers.initializer import cut_normal
-from kerasft.layers.mlp import GatedMlp
+from kerasft.layers.mlp import FusedGatedMlp
 from kerasft.layers.norm import norm_maker
 from kerasft.layers.packing import packing_of
 from kerasft.layers.pooling import PooledHead
-from kerasft.layers.rotary import RotaryAttention, rotation
+from kerasft.layers.rotary import rotation, usual_speeds
 from kerasft.layers.token_head import TokenHead, TokenTransform, VocabularyHead
 from kerasft.models.backbone import Backbone
 from kerasft.models.family import Family, Head
@@ -65,7 +66,7 @@ class ModernBertBackbone(Backbone):
             initializer or _drawn(config),
             initializer or _drawn(config, 1 / math.sqrt(2 * config.num_layers)),
         )
-        attention = RotaryAttention(
+        attention = FusedAttention(
             config.num_heads,
             config.attention_dropout,
             config.attention_dropout,
@@ -73,7 +74,7 @@ class ModernBertBackbone(Backbone):
             *initializers,
             name="attention",
         )
-        mlp = GatedMlp(
+        mlp = FusedGatedMlp(
             config.intermediate_size,
             config.hidden_act,
             config.mlp_dropout,
@@ -119,16 +120,14 @@ class ModernBertBackbone(Backbone):
         config, length = self.config, ops.shape(inputs["input_ids"])[1]
         masks = inputs.get("attention_mask"), inputs.get("sequence_ids")
         size = config.hidden_size // config.num_heads
-        window = (length, config.local_attention // 2)
+        windows = {FULL: None, LOCAL: near(length, config.local_attention // 2)}
+        thetas = {FULL: config.full_theta, LOCAL: config.local_theta}
         return {
-            FULL: {
-                "bias": attention_bias(*masks),
-                "turn": rotation(position_ids, size, config.full_theta),
-            },
-            LOCAL: {
-                "bias": attention_bias(*masks, window=window),
-                "turn": rotation(position_ids, size, config.local_theta),
-            },
+            kind: {
+                "bias": attention_bias(*masks, within=windows[kind]),
+                "turn": rotation(position_ids, usual_speeds(size, thetas[kind])),
+            }
+            for kind in (FULL, LOCAL)
         }
 
 

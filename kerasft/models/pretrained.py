@@ -105,7 +105,8 @@ def load_weights(reader, backbone, head_name=None, head=None, new_layers=()):
             wanted, backbone.family, head_name, reader
         )
         misfits += head_misfits
-        misfits += _untied(backbone.family, head_name, keys, reader)
+        if backbone.config.tied:
+            misfits += _untied(backbone.family, head_name, keys, reader)
     names.raise_misfits(reader.folder, misfits)
     names.assign(weights, keys, reader)
     names.assign(head_weights, head_keys, reader)

@@ -1,6 +1,7 @@
 """Tasks: a backbone with a head, its loss and metrics; all of them in `TASKS`."""
 
 from kerasft._registry import Registry
+from kerasft.tasks.causal_lm import CausalLM
 from kerasft.tasks.few_shot import FewShotClassifier
 from kerasft.tasks.masked_lm import MaskedLM
 from kerasft.tasks.multiple_choice import MultipleChoice
@@ -15,6 +16,7 @@ from kerasft.tasks.triple_extractor import TripleExtractor
 
 __all__ = [
     "TASKS",
+    "CausalLM",
     "FewShotClassifier",
     "MaskedLM",
     "MultipleChoice",
@@ -34,6 +36,7 @@ TASKS = Registry(
     token_classifier=TokenClassifier,
     question_answerer=QuestionAnswerer,
     masked_lm=MaskedLM,
+    causal_lm=CausalLM,
     text_embedder=TextEmbedder,
     multiple_choice=MultipleChoice,
     pretraining=Pretraining,

@@ -140,12 +140,7 @@ class Feeding(abc.ABC):
         """
         from kerasft.data.pipeline import Batches
 
-        plan = BatchPlan(
-            examples.lengths,
-            batch_size,
-            group_by_length=True,
-            max_shapes=_usual_shapes(),
-        )
+        plan = self._plan(examples, batch_size)
         order = plan.order(0)
         batches = Batches(
             examples,
@@ -159,6 +154,15 @@ class Feeding(abc.ABC):
             outputs = self.predict_on_batch(inputs)
             yield chosen, keras.tree.map_structure(_float32, outputs)
 
+    def _plan(self, examples, batch_size):
+        """Batches of like length, in one order."""
+        return BatchPlan(
+            examples.lengths,
+            batch_size,
+            group_by_length=True,
+            max_shapes=_usual_shapes(),
+        )
+
     def predict_rows(self, rows, batch_size=32):
         """Logits of rows, in their order; batches are grouped by length inside.
 
@@ -168,12 +172,7 @@ class Feeding(abc.ABC):
         from kerasft.data.pipeline import Batches
 
         examples = encode_rows(rows, self.tokenizer)
-        plan = BatchPlan(
-            examples.lengths,
-            batch_size,
-            group_by_length=True,
-            max_shapes=_usual_shapes(),
-        )
+        plan = self._plan(examples, batch_size)
         batches = Batches(examples, plan, pad_id=self.tokenizer.pad_id)
         logits = self.predict(batches.dataset(), verbose=0)
         order, _ = plan.order(0)

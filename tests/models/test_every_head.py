@@ -15,6 +15,7 @@ from tiny_encoders import (
     torch_model,
 )
 from transformers import (
+    AutoModelForCausalLM,
     AutoModelForMaskedLM,
     AutoModelForMultipleChoice,
     AutoModelForPreTraining,
@@ -33,10 +34,11 @@ AUTO = {
     "question_answerer": AutoModelForQuestionAnswering,
     "multiple_choice": AutoModelForMultipleChoice,
     "masked_lm": AutoModelForMaskedLM,
+    "causal_lm": AutoModelForCausalLM,
     "pretraining": AutoModelForPreTraining,
     "replaced_token_detection": AutoModelForPreTraining,
 }
-OVER_VOCABULARY = ("masked_lm", "pretraining")
+OVER_VOCABULARY = ("masked_lm", "causal_lm", "pretraining")
 SIZES = {"text_classifier": 3, "token_classifier": 3, "question_answerer": 2}
 CASES = [
     (family, head)
@@ -75,7 +77,7 @@ def torch_logits(model, head_name, batch):
 
 def our_logits(backbone, head, head_name, batch):
     hidden = backbone(batch, readers=head.readers)
-    if head_name == "masked_lm":
+    if head_name in ("masked_lm", "causal_lm"):
         return np.asarray(head(hidden, backbone.token_table))
     if head_name == "pretraining":
         found = head(hidden, backbone.token_table)
@@ -111,7 +113,7 @@ def test_torchs_heads_give_the_same_logits_here(case, tmp_path):
     batch = batch_for(model_type)
     backbone, head, report = loaded(save_torch(model, tmp_path), head_name)
     assert not report.fresh
-    assert all("decoder" in key for key in report.ignored)
+    assert all("decoder" in key or "lm_head" in key for key in report.ignored)
     ours = our_logits(backbone, head, head_name, batch)
     assert_same_logits(ours, torch_logits(model, head_name, batch), batch)
 
@@ -138,7 +140,8 @@ def test_a_head_without_one_of_its_weights_is_refused(case, tmp_path):
     family, config = pretrained.read_config(folder)
     last = dict(family.heads[head_name].rows)
     # Without its bias a layer is not whole; a lone bias can be missing alone.
-    last = last.get("logits") or last.get("pair/logits") or last["transform/norm"]
+    ours = ("logits", "pair/logits", "transform/norm", "decoder")
+    last = next(last[name] for name in ours if name in last)
     rewrite(folder, lambda key: None if key == f"{last}.bias" else key)
     if f"{last}.bias" not in model.state_dict():
         pytest.skip("has no such weight")

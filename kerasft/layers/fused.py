@@ -1,0 +1,104 @@
+"""Self-attention whose queries, keys and values come from one projection.
+
+The projection stays one layer, as the checkpoints have it (GPT-2's `c_attn`,
+ModernBERT's `Wqkv`): adapters of theirs belong to the whole of it.
+
+Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", for
+GPT-2; the formula is that of `SelfAttention`.
+"""
+
+import keras
+from keras import ops
+
+from kerasft.layers.attention import SelfAttention
+from kerasft.layers.packing import UNPACKED
+from kerasft.layers.rotary import turned
+
+
+class FusedAttention(SelfAttention):
+    """Each token becomes a weighted mean of the tokens it may see.
+
+    Input (batch, length, width), output (batch, readers, width). One projection,
+    `qkv_proj`, gives queries, keys and values side by side.
+
+    Args:
+        num_heads: heads; they share the width evenly.
+        attention_dropout: share of attention weights dropped.
+        dropout: share of the output dropped.
+        use_bias: whether the projections have biases.
+        initializer: of `qkv_proj`.
+        output_initializer: of `o_proj`.
+        scale: factor of the scores; None: 1 / sqrt(size of a head).
+    """
+
+    def __init__(
+        self,
+        num_heads,
+        attention_dropout,
+        dropout,
+        use_bias,
+        initializer="zeros",
+        output_initializer="zeros",
+        scale=None,
+        **kwargs,
+    ):
+        super().__init__(num_heads, attention_dropout, dropout, initializer, **kwargs)
+        self.use_bias = use_bias
+        self.output_initializer = output_initializer
+        self.scale = scale
+
+    def build(self, shape):
+        """Build both projections for inputs of `shape`."""
+        self.width = shape[-1]
+        self.qkv_proj = keras.layers.Dense(
+            3 * self.width,
+            use_bias=self.use_bias,
+            kernel_initializer=self.initializer,
+            name="qkv_proj",
+        )
+        self.o_proj = keras.layers.Dense(
+            self.width,
+            use_bias=self.use_bias,
+            kernel_initializer=self.output_initializer,
+            name="o_proj",
+        )
+        self.qkv_proj.build(shape)
+        self.o_proj.build(shape)
+
+    def call(
+        self,
+        tokens,
+        turn=None,
+        bias=None,
+        training=None,
+        readers=None,
+        packing=UNPACKED,
+        cache=None,
+    ):
+        """Attend.
+
+        Args:
+            tokens: (batch, length, width), what is looked at.
+            turn: what `rotation` gives; None: queries and keys are not turned.
+            bias: what `attention_bias` gives.
+            training: whether to drop.
+            readers: the first so many tokens alone look; None: all of them. These
+                come out in rows, whatever went in.
+            packing: how `tokens` lie.
+            cache: a `LayerCache` of earlier tokens, which are looked at, too; or None.
+        """
+        parts = packing.rows(self.qkv_proj(tokens))
+        size = self.width // self.num_heads
+        shape = (-1, ops.shape(parts)[1], 3, self.num_heads, size)
+        parts = ops.transpose(ops.reshape(parts, shape), (2, 0, 3, 1, 4))
+        queries, keys, values = parts[0], parts[1], parts[2]
+        if turn is not None:
+            queries, keys = turned(queries, *turn), turned(keys, *turn)
+        if readers is not None:
+            queries = queries[:, :, :readers]
+        if cache is not None:
+            keys, values = cache.extended(keys, values)
+        queries = queries * (size**-0.5 if self.scale is None else self.scale)
+        scores = ops.einsum("bhqs,bhks->bhqk", queries, keys)
+        weights = self._weights(scores, bias, training, readers)
+        return self._output(ops.matmul(weights, values), training, readers, packing)

@@ -1,0 +1,69 @@
+"""A decoder run on the tokens that are new: logits of what comes next."""
+
+import keras
+from keras import ops
+
+from kerasft.layers.kv_cache import LayerCache
+
+
+class CachedDecoder:
+    """A backbone with its next-token head.
+
+    Args:
+        backbone: a `DecoderBackbone`.
+        head: a `NextTokenHead`.
+    """
+
+    def __init__(self, backbone, head):
+        self.backbone = backbone
+        self.head = head
+
+    def empty(self, rows, capacity):
+        """The cache of no tokens: of each block keys and values, zeros."""
+        shape = self.backbone.cache_shape(rows, capacity)
+        dtype = self.backbone.compute_dtype
+        layers = self.backbone.config.num_layers
+        return tuple(
+            (ops.zeros(shape, dtype), ops.zeros(shape, dtype)) for _ in range(layers)
+        )
+
+    def step(self, ids, mask, positions, caches, first):
+        """Run new tokens.
+
+        Args:
+            ids: int32 (rows, tokens).
+            mask: (rows, capacity), 1 where there is a token, the new ones included.
+            positions: int32 (rows, tokens).
+            caches: as of `empty`.
+            first: the place of the first new token, a scalar.
+
+        Returns:
+            Logits (rows, vocabulary) after the last token, float32; hidden states of
+            all of them; the caches.
+        """
+        layers = [LayerCache(keys, values, first) for keys, values in caches]
+        inputs = {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
+        hidden = self.backbone(inputs, cache=layers)
+        logits = self.head(hidden[:, -1:], self.backbone.token_table)[:, 0]
+        caches = tuple((layer.keys, layer.values) for layer in layers)
+        return ops.cast(logits, "float32"), hidden, caches
+
+
+def positions_of(mask):
+    """Positions of tokens behind padding on the left, int32 (rows, width)."""
+    return ops.maximum(ops.cumsum(ops.cast(mask, "int32"), axis=1) - 1, 0)
+
+
+def widened(array, capacity, axis):
+    """The same with zeros up to `capacity` places along an axis."""
+    more = capacity - array.shape[axis]
+    if more <= 0:
+        return array
+    pads = [(0, 0)] * len(array.shape)
+    pads[axis] = (0, more)
+    return ops.pad(array, pads)
+
+
+def reordered(caches, rows):
+    """Caches of the rows (rows,) in their order."""
+    return keras.tree.map_structure(lambda array: ops.take(array, rows, axis=0), caches)

@@ -1,0 +1,112 @@
+"""Token after token, by choice or by chance, as one compiled loop.
+
+`begin` reads the prompts and chooses the first token; `advance` makes so many more. In
+between the caller may look at the texts, widen the cache, or end some rows.
+"""
+
+from keras import ops
+
+from kerasft.sampling.cached import CachedDecoder, positions_of
+from kerasft.sampling.samplers import History, chosen, penalised, without_ends
+
+
+class Decoding:
+    """Generation by one token a step.
+
+    Args:
+        decoder: a `CachedDecoder`.
+        settings: `Sampling`.
+        end_ids: tokens that end a text.
+        pad_id: what stands behind an end.
+    """
+
+    def __init__(self, decoder: CachedDecoder, settings, end_ids, pad_id):
+        self.decoder = decoder
+        self.settings = settings
+        self.end_ids = tuple(end_ids)
+        self.pad_id = pad_id
+
+    def begin(self, ids, mask, rows, capacity, seed=None):
+        """Read prompts, padded on the left; choose the first token of each.
+
+        Args:
+            ids, mask: int32 (rows, width).
+            rows: int32 (rows,) numbers, which seeds depend on.
+            capacity: places of the cache, more than `width`; an integer or a tensor.
+            seed: of the choices; None: of the settings.
+
+        Returns:
+            The state, a dict of tensors.
+        """
+        count, width = ops.shape(ids)
+        more = ((0, 0), (0, capacity - width))
+        state = {
+            "tokens": ops.pad(ids, more),
+            "mask": ops.pad(mask, more),
+            "rows": rows,
+            "width": ops.convert_to_tensor(width, "int32"),
+            "next": ops.convert_to_tensor(width, "int32"),
+            "lengths": ops.sum(mask, axis=1),
+            "finished": ops.zeros((count,), "bool"),
+            "seed": ops.convert_to_tensor(
+                self.settings.seed if seed is None else seed, "uint32"
+            ),
+        }
+        caches = self.decoder.empty(count, capacity)
+        logits, _, caches = self.decoder.step(
+            ids, state["mask"], positions_of(mask), caches, 0
+        )
+        return self._with_token(state | {"caches": caches}, logits)
+
+    def advance(self, state, count):
+        """Make at most `count` more tokens, a scalar; fewer if all texts end."""
+
+        def goes_on(state, made):
+            return ops.logical_and(
+                made < count, ops.logical_not(ops.all(state["finished"]))
+            )
+
+        def step(state, made):
+            return self._stepped(state), made + 1
+
+        start = ops.convert_to_tensor(0, "int32")
+        return ops.while_loop(goes_on, step, (state, start))[0]
+
+    def _stepped(self, state):
+        """The state after one more token."""
+        last = state["next"] - 1
+        ids = ops.take(state["tokens"], last, axis=1)[:, None]
+        logits, _, caches = self.decoder.step(
+            ids,
+            state["mask"],
+            state["lengths"][:, None] - 1,
+            state["caches"],
+            last,
+        )
+        return self._with_token(state | {"caches": caches}, logits)
+
+    def _with_token(self, state, logits):
+        """The state with the token that follows by these logits."""
+        settings, place = self.settings, state["next"]
+        made = place - state["width"]
+        history = History(state["tokens"], state["mask"], place, state["width"])
+        logits = penalised(logits, settings, history)
+        if settings.min_new_tokens:
+            early = made < settings.min_new_tokens
+            logits = without_ends(logits, self.end_ids, early)
+        ids = chosen(logits, settings, state["rows"], made, state["seed"])
+        ids = ops.where(state["finished"], ops.cast(self.pad_id, "int32"), ids)
+        ended = state["finished"]
+        for end in self.end_ids:
+            ended = ops.logical_or(ended, ops.equal(ids, end))
+        here = ops.cast(
+            ops.arange(ops.shape(state["tokens"])[1], dtype="int32") == place, "int32"
+        )
+        return state | {
+            "tokens": state["tokens"] * (1 - here) + ids[:, None] * here,
+            "mask": ops.maximum(state["mask"], here),
+            "next": place + 1,
+            "lengths": state["lengths"] + 1,
+            "finished": ended,
+        }
+
