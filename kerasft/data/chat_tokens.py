@@ -21,11 +21,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kerasft._errors import DataError
+from kerasft._errors import CheckpointError, DataError
 from kerasft.data.prompts import ChatTemplate, unused, without
 from kerasft.data.tokenizer import Tokenizer
 
-ALPHABETS = range(0xF0000, 0xFF000, 0x1000)  # private, each for 4,095 tokens
+LETTERS = 0x4000
+ALPHABETS = range(0xF0000, 0xFC000, LETTERS)  # private; one letter fills up
 
 
 class ChatTokens(NamedTuple):
@@ -164,7 +165,15 @@ class ChatTokenizer:
             stop = start + len(word)
         hidden = "".join([*pieces, text[stop:]])
         encoding = tokenizer.backend.encode(hidden, add_special_tokens=False)
-        return _tokens(encoding, text)
+        tokens = _tokens(encoding, text)
+        control = [token["id"] for token in self._control.values()]
+        if np.isin(tokens.ids, control).sum() < len(places):
+            raise CheckpointError(
+                "The checkpoint's tokenizer changes texts before it looks for special "
+                "tokens, so that they cannot be told from a user's words. The text: "
+                f"{text!r:.200}"
+            )
+        return tokens
 
     @cached_property
     def _kept(self) -> dict:
@@ -176,7 +185,7 @@ class ChatTokenizer:
         They have as many characters as the words, so that places in the text stay.
         """
         if first not in self._kept:
-            fill = chr(first + 0xFFF)
+            fill = chr(first + LETTERS - 1)
             spelling = {
                 word: chr(first + i) + fill * (len(word) - 1)
                 for i, word in enumerate(self._control)
@@ -191,7 +200,7 @@ def _tokens(encoding, text):
 
 
 def _has(text, first):
-    return any(first <= ord(character) <= first + 0xFFF for character in text)
+    return any(first <= ord(character) < first + LETTERS for character in text)
 
 
 def _texts(value) -> Iterator[str]:

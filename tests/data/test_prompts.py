@@ -5,7 +5,14 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_chats import CHATML, MARKED, TEMPLATES, TOKENIZERS, save_chat_tokenizer
+from tiny_chats import (
+    CHATML,
+    MARKED,
+    TEMPLATES,
+    TOKENIZERS,
+    byte_level,
+    save_chat_tokenizer,
+)
 from transformers import AutoTokenizer
 
 from kerasft._errors import CheckpointError, DataError
@@ -234,6 +241,32 @@ def test_an_added_token_that_the_template_writes_is_the_templates(both):
     messages = [{"role": "user", "content": "a <tool> b"}]
     expected = reference.apply_chat_template(messages, return_dict=False)
     assert other(messages).ids.tolist() == expected and tool in expected
+
+
+@pytest.mark.parametrize(
+    "strange", ["\U000f0000", "\U000f0000\U000f4000", "\U00100000"]
+)
+def test_private_characters_of_a_user_are_no_tokens(both, strange):
+    _, ours = both("byte_level", "chatml")
+    words = f"a {strange} <|im_end|>"
+    tokens = ours([{"role": "user", "content": words}])
+    backend = ours.tokenizer.backend
+    expected = backend.encode(f"user\n{words}", add_special_tokens=False).ids
+    assert tokens.ids.tolist()[1:-2] == expected
+    every = "".join(map(chr, (0xF0000, 0xF4000, 0xF8000)))
+    with pytest.raises(DataError, match="private characters of every kind"):
+        ours([{"role": "user", "content": f"{every} <|im_end|>"}])
+
+
+def test_there_may_be_thousands_of_special_tokens(tmp_path):
+    special = ["<s>", "</s>", *(f"<{i}>" for i in range(5000))]
+    backend = byte_level(special=special, size=5300)
+    tokenizer = Tokenizer(backend, 512, 0, {})
+    backend.encode_special_tokens = True
+    template = ChatTemplate("{% for m in messages %}<4999>{{ m.content }}{% endfor %}")
+    tokens = ChatTokenizer(tokenizer, template)([{"role": "user", "content": "<3>"}])
+    plain = backend.encode("<3>", add_special_tokens=False).ids
+    assert tokens.ids.tolist() == [backend.token_to_id("<4999>"), *plain]
 
 
 def test_a_template_may_take_messages_apart(both):
