@@ -161,8 +161,8 @@ def _example(messages, chat, loss_on, too_long):
         tokens = chat(messages)
     if loss_on == "all":
         return tokens, np.ones(len(tokens.ids), bool), cut
-    spans = chat.template.spans(messages).spans
-    return tokens, tokens.within(spans[-1:] if loss_on == "completion" else spans), cut
+    spans = chat.template.spans(messages, last=loss_on == "completion").spans
+    return tokens, tokens.within(spans), cut
 
 
 def without_first_turn(messages: list[dict]) -> list[dict] | None:

@@ -118,22 +118,28 @@ class ChatTemplate:
         given["add_generation_prompt"] = add_generation_prompt
         return sandbox.run(self.source, _plain(given, "the variables"))
 
-    def spans(self, messages: Sequence[Mapping], **variables) -> Spans:
+    def spans(self, messages: Sequence[Mapping], last=False, **variables) -> Spans:
         """The text of messages, and where the assistant's words are in it.
 
         White space that follows the end-of-turn mark is not the assistant's, for no
         model needs to write it.
+
+        Args:
+            messages: as of `render`.
+            last: whether only its last message is looked for; that works, too, where a
+                template writes earlier ones differently.
+            **variables: as of `render`.
 
         Raises:
             DataError: as `render`; the words cannot be told apart.
         """
         text = self.render(messages, **variables)
         if self.marks_generation:
-            return Spans(text, self._marked(messages, text, variables))
-        spans = []
-        for i, message in enumerate(messages):
-            if message["role"] == "assistant":
-                spans.append(self._added(messages, i, text, variables))
+            spans = self._marked(messages, text, variables)
+            return Spans(text, spans[-1:] if last else spans)
+        said = [i for i, one in enumerate(messages) if one["role"] == "assistant"]
+        said = said[-1:] if last else said
+        spans = [self._added(messages, i, text, variables) for i in said]
         return Spans(text, spans)
 
     def _marked(self, messages, text, variables):
@@ -164,7 +170,8 @@ class ChatTemplate:
                 f"The chat template does not tell what message {i} of the assistant "
                 "is: the text of the messages before it is no beginning of the whole. "
                 "Begin with a user's message, give the template {% generation %} marks "
-                "around the assistant's words, or train with loss_on='all'."
+                "around the assistant's words, or train with loss_on='completion' (its "
+                "last message) or 'all'."
             )
         words = str(messages[i]["content"]).rstrip()
         stripped = until.rstrip()

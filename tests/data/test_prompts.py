@@ -104,6 +104,7 @@ def test_unmarked_words_are_those_that_marks_would_tell():
     assert not plain.marks_generation and marked.marks_generation
     for messages in CHATS.values():
         assert plain.spans(messages) == marked.spans(messages)
+        assert plain.spans(messages, True) == marked.spans(messages, True)
 
 
 @pytest.mark.parametrize(
@@ -397,10 +398,15 @@ def test_messages_that_are_none_are_refused(messages, message):
 
 def test_words_that_cannot_be_told_apart_are_refused():
     rewriting = ChatTemplate(
-        "{% for m in messages %}{% if loop.last %}!{% endif %}{{ m.content }}"
+        "{% set asked = namespace(last=0) %}{% for m in messages %}"
+        "{% if m.role == 'user' %}{% set asked.last = loop.index0 %}{% endif %}"
+        "{% endfor %}{% for m in messages %}"
+        "{{ m.content if loop.index0 >= asked.last else m.content | upper }}"
         "{% endfor %}"
     )
     with pytest.raises(DataError, match="message 1 of the assistant"):
         rewriting.spans(TWO_TURNS)
+    text, spans = rewriting.spans(TWO_TURNS, last=True)
+    assert [text[start:stop] for start, stop in spans] == [TWO_TURNS[3]["content"]]
     with pytest.raises(DataError, match="Begin with a user's message"):
         ChatTemplate(CHATML).spans(TWO_TURNS[1:])
