@@ -26,11 +26,14 @@ REQUIREMENTS = [
     "keras-tuner>=1.4.8",
     "numpy>=1.26",
     "pyarrow>=17",
+    "jinja2>=3.1.6",  # runs chat templates; its sandbox had holes before
     "jsonargparse[signatures]>=4.53",
     "rich>=13",
     "matplotlib>=3.9",
     "scikit-learn>=1.5",
     "scipy>=1.13",
+    "sacrebleu>=2.4",  # BLEU and chrF as papers compare them
+    "rouge-score>=0.1.2",  # ROUGE, by the package that papers name
 ]
 
 TEST = [

@@ -41,6 +41,8 @@ _PLACES = {
     "from_relations": "data.relation_rows",
     "read_triples_jsonl": "data.triple_rows",
     "from_triples": "data.triple_rows",
+    "read_conversations": "data.conversation_rows",
+    "from_conversations": "data.conversation_rows",
     "class_pairs": "data.class_pairs",
     "split": "data.splits",
     "duplicates_between": "data.splits",
@@ -82,6 +84,8 @@ _PLACES = {
     "ExportSettings": "workflows.export",
     "inspect": "workflows.inspect",
     "InspectSettings": "workflows.inspect",
+    "train_tokenizer": "workflows.train_tokenizer",
+    "TrainTokenizerSettings": "workflows.train_tokenizer",
     "KerasftError": "_errors",
 }
 

@@ -18,15 +18,35 @@ def parse_object(line: str) -> dict:
     Raises:
         BadValue: the line is anything else.
     """
-    try:
-        value = _DECODER.decode(line)
-    except json.JSONDecodeError as error:
-        raise _syntax(line, error) from error
-    except RecursionError as error:
-        raise BadValue("JSON nested too deeply", "an object of plain values") from error
+    value = _parse(line)
     if not isinstance(value, dict):
         raise BadValue(f"a JSON {_NAMES[type(value)]}", 'an object, {"column": value}')
     return value
+
+
+def parse_array(text: str) -> list:
+    """The list in `text`.
+
+    Raises:
+        BadValue: the text is anything else.
+    """
+    value = _parse(text)
+    if not isinstance(value, list):
+        raise BadValue(
+            f"a JSON {_NAMES[type(value)]}",
+            "a list of objects",
+            "If there is an object a line, name the file .jsonl.",
+        )
+    return value
+
+
+def _parse(text):
+    try:
+        return _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        raise _syntax(text, error) from error
+    except RecursionError as error:
+        raise BadValue("JSON nested too deeply", "an object of plain values") from error
 
 
 def pick(row: dict, names: tuple[str, ...]) -> list:
@@ -93,7 +113,7 @@ def _int(digits):
     return int(digits)
 
 
-_NAMES = {list: "array", str: "string", int: "number", float: "number"}
+_NAMES = {list: "array", dict: "object", str: "string", int: "number", float: "number"}
 _NAMES |= {bool: "true or false", type(None): "null"}
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_unique,

@@ -9,7 +9,7 @@ byte for byte and written back as they came.
 import hashlib
 import json
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -145,11 +145,53 @@ class Tokenizer:
 
     def reading_masks(self) -> "Tokenizer":
         """A tokenizer that takes `mask` in a text for the mask, all else as text."""
+        return self._changed({self.mask: self.mask})
+
+    @property
+    def added(self) -> list[dict]:
+        """The added tokens, as tokenizer.json has them: `id`, `content`, `special`."""
+        return json.loads(self.backend.to_str())["added_tokens"]
+
+    def reading_special(self) -> "Tokenizer":
+        """A tokenizer that takes special tokens in a text for what they say."""
+        changed = self._changed({})
+        changed.backend.encode_special_tokens = False
+        return changed
+
+    def renamed(self, words: Mapping[str, str]) -> "Tokenizer":
+        """A tokenizer that knows some tokens by other words, and finds them in texts.
+
+        Args:
+            words: of added tokens -> the words to look for. The old ones are plain
+                text, also where the model would put them together.
+
+        Raises:
+            CheckpointError: the tokens get other ids by that.
+        """
+        changed = self._changed(words)
+        for token in self.added:
+            new = words.get(token["content"], token["content"])
+            if changed.backend.token_to_id(new) != token["id"]:
+                raise CheckpointError(
+                    f"The checkpoint's tokenizer has a token {token['content']!r} that "
+                    "cannot be told from a user's words. Use another tokenizer."
+                )
+        return changed
+
+    def _changed(self, words):
+        """As `renamed`; one that is not special is found in spite of the setting."""
         content = json.loads(self.backend.to_str())
-        mask = self.mask
         for token in content["added_tokens"]:
-            # One that is not special is found in spite of `encode_special_tokens`.
-            token["special"] = token["special"] and token["content"] != mask
+            token["special"] &= token["content"] not in words
+            token["content"] = words.get(token["content"], token["content"])
+        model = content["model"]
+        if isinstance(model["vocab"], dict):
+            vocab = {words.get(word, word): i for word, i in model["vocab"].items()}
+        else:
+            vocab = [[words.get(word, word), score] for word, score in model["vocab"]]
+        model["vocab"] = vocab
+        if "unk_token" in model:
+            model["unk_token"] = words.get(model["unk_token"], model["unk_token"])
         backend = tokenizers.Tokenizer.from_str(json.dumps(content))
         backend.encode_special_tokens = True
         return replace(self, backend=backend)

@@ -2,7 +2,7 @@
 
 A command is a function that takes one frozen settings dataclass. Entries are names, so
 that `kerasft --help` imports neither TensorFlow nor Arrow: (module, settings class);
-the function has the name of the command.
+the function has the name of the command, which is typed with dashes.
 """
 
 from kerasft._registry import Registry
@@ -15,4 +15,5 @@ COMMANDS = Registry(
     predict=("kerasft.workflows.predict", "PredictSettings"),
     export=("kerasft.workflows.export", "ExportSettings"),
     inspect=("kerasft.workflows.inspect", "InspectSettings"),
+    train_tokenizer=("kerasft.workflows.train_tokenizer", "TrainTokenizerSettings"),
 )

@@ -63,12 +63,14 @@ def parse(arguments: list[str] | None = None):
     for name in COMMANDS:
         function, settings = _load(name)
         about = function.__doc__.split("\n")[0]
-        usage = f"kerasft {name} [--config RECIPE] [flags]"
+        typed = name.replace("_", "-")
+        usage = f"kerasft {typed} [--config RECIPE] [flags]"
         parser_of_command = parser_of(settings, usage=usage, description=about)
-        commands.add_subcommand(name, parser_of_command, help=about)
+        commands.add_subcommand(typed, parser_of_command, help=about)
     parsed = parser.parse_args(sys.argv[1:] if arguments is None else arguments)
-    _, settings = _load(parsed.command)
-    return parsed.command, settings_from(settings, parsed[parsed.command])
+    name = parsed.command.replace("-", "_")
+    _, settings = _load(name)
+    return name, settings_from(settings, parsed[parsed.command])
 
 
 def _load(name):

@@ -41,7 +41,7 @@ def _loaded(code):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_shows_each_flag_with_its_help_and_default(name, capsys):
     with pytest.raises(SystemExit) as end:
-        cli.main([name, "--help"])
+        cli.main([name.replace("_", "-"), "--help"])
     assert end.value.code == 0
     told = " ".join(capsys.readouterr().out.split())
     _, settings = cli._load(name)
