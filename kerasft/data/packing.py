@@ -143,6 +143,24 @@ class PackedRows:
         return inputs, laid_out(np.where(counted, ids, IGNORED), IGNORED)
 
 
+@dataclass(frozen=True)
+class NextTokens:
+    """Makes batches whose labels are of the token that follows: `Batches.make`.
+
+    Args:
+        packed: rows with labels of each token itself.
+    """
+
+    packed: PackedRows
+
+    def __call__(self, chosen, width, random=None):
+        """Inputs and labels of the `chosen` rows, int32 (batch, width)."""
+        inputs, labels = self.packed(chosen, width, random)
+        after = np.full_like(labels, IGNORED)
+        after[:, :-1] = labels[:, 1:]
+        return inputs, after
+
+
 def full_windows(
     documents: Documents, length: int, pad_id: int = 0, separate: bool = True
 ) -> PackedRows:

@@ -10,14 +10,15 @@ SHOWN_FROM = 20_000
 
 
 @contextmanager
-def bar(what: str, total: int) -> Iterator:
+def bar(what: str, total: int, shown_from: int = SHOWN_FROM) -> Iterator:
     """Give a function to call with the number of rows just done.
 
     Args:
         what: the work, as a heading of the bar.
-        total: rows in all; below `SHOWN_FROM` nothing is shown.
+        total: rows in all.
+        shown_from: with fewer rows nothing is shown.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, Remaining(), disable=total < SHOWN_FROM) as progress:
+    with Progress(*columns, Remaining(), disable=total < shown_from) as progress:
         task = progress.add_task(what, total=total)
         yield lambda done: progress.advance(task, done)

@@ -109,4 +109,3 @@ class Decoding:
             "lengths": state["lengths"] + 1,
             "finished": ended,
         }
-

@@ -1,21 +1,37 @@
 """The next token of a text: how decoders are pretrained, and how they write.
 
-Rows are plain texts, of any length; labels are not looked at. In a batch the label of a
-place is the token that follows, -100 where none is scored.
+Rows are plain texts of any length, or conversations. In a batch the label of a place is
+the token that follows, -100 where none is scored.
 
 Source: Radford et al. 2018, "Improving Language Understanding by Generative
 Pre-Training", section 3.1.
 """
 
-from dataclasses import dataclass
+import warnings
+from functools import cached_property
+from numbers import Real
 
 import numpy as np
 from keras import ops
 
-from kerasft._errors import SettingsError
+from kerasft._errors import CheckpointError, SettingsError
+from kerasft.checkpoints.folders import member
+from kerasft.checkpoints.json_files import read_json, write_json
+from kerasft.checkpoints.locate import locate
+from kerasft.data.chat_tokens import ChatTokenizer
+from kerasft.data.conversation_rows import Conversations
+from kerasft.data.conversing import conversation_examples
 from kerasft.data.corpus import from_lists
 from kerasft.data.documents import documents_of
-from kerasft.data.packing import PackedRows, full_windows, one_per_row, stretches_of
+from kerasft.data.packing import (
+    IGNORED,
+    NextTokens,
+    full_windows,
+    one_per_row,
+    pack_examples,
+    stretches_of,
+)
+from kerasft.data.prompts import ChatTemplate
 from kerasft.data.windows import frame_of
 from kerasft.objectives import losses
 from kerasft.sampling.generate import compiled
@@ -23,7 +39,7 @@ from kerasft.tasks.feeding import Fed
 from kerasft.tasks.generating import Generating
 from kerasft.tasks.plain_text_task import PlainTextTask
 
-IGNORED = -100
+GENERATION_CONFIG = "generation_config.json"
 
 
 class CausalLM(Generating, PlainTextTask):
@@ -36,6 +52,10 @@ class CausalLM(Generating, PlainTextTask):
         pack: whether texts follow one another in rows that are all full; else each is
             a row of its own, or several.
         separate: whether packed texts do not see one another.
+        loss_on: of conversations, what is learnt: "assistant", "completion" (its last
+            turn) or "all".
+        too_long: what becomes of conversations that do not fit: "shorten" leaves out
+            their first turns, "leave_out" all of them; or "error".
     """
 
     head_name = "causal_lm"
@@ -55,7 +75,31 @@ class CausalLM(Generating, PlainTextTask):
         super().__init__(backbone, head, tokenizer, **kwargs)
         self.pack = pack
         self.separate = separate
+        self.loss_on = loss_on
+        self.too_long = too_long
+        self.generation_config = {}
         self._score = None
+
+    @classmethod
+    def from_pretrained(cls, checkpoint, *, revision: str | None = None, **options):
+        """Load a checkpoint, with its `generation_config.json` if it has one.
+
+        Args:
+            checkpoint: a local folder or a name on the Hugging Face hub.
+            revision: branch, tag or commit on the hub.
+            **options: `max_length` and `precision`, as other tasks take them, and those
+                of the task.
+
+        Raises:
+            CheckpointError: no such checkpoint, or it does not fit the task.
+            SettingsError: an unknown precision, or options that cannot be.
+        """
+        folder = locate(checkpoint, revision)
+        task = super().from_pretrained(folder, **options)
+        path = member(folder, GENERATION_CONFIG)
+        if path.exists():
+            task.generation_config = _numbers(read_json(path), path)
+        return task
 
     def call(self, inputs, training=None):
         """Compute the logits."""
@@ -80,19 +124,48 @@ class CausalLM(Generating, PlainTextTask):
     @property
     def end_ids(self):
         """Ids of the tokens that end a text."""
-        return self.backbone.config.end_ids
+        told = self.generation_config.get("eos_token_id")
+        if told is None:
+            return self.backbone.config.end_ids
+        return tuple(told) if isinstance(told, list) else (told,)
+
+    @cached_property
+    def chat(self):
+        """The tokenizer of conversations, with the checkpoint's chat template."""
+        template = ChatTemplate.from_files(self.tokenizer.files)
+        return ChatTokenizer(self.tokenizer, template)
+
+    def write(self, folder):
+        """Write config, weights and tokenizer into an existing, empty folder."""
+        super().write(folder)
+        if self.generation_config:
+            write_json(member(folder, GENERATION_CONFIG), self.generation_config)
 
     # --- rows
 
     def fed(self, rows):
-        """Texts, each with the end of text behind it, in full rows or in their own."""
-        documents = self._documents(rows)
+        """Texts, each with the end of text behind it, in full rows or in their own.
+
+        Conversations are not cut: whole ones share a row.
+        """
         length, pad_id = self.tokenizer.max_length, self.tokenizer.pad_id
-        if self.pack:
-            packed = full_windows(documents, length, pad_id, self.separate)
+        if not self.pack:
+            packed = one_per_row(self._stretches(rows), length, pad_id)
+        elif isinstance(rows, Conversations):
+            packed = pack_examples(self._stretches(rows), length, pad_id)
         else:
-            packed = one_per_row(stretches_of(documents, length), length, pad_id)
+            documents = self._documents(rows)
+            packed = full_windows(documents, length, pad_id, self.separate)
         return Fed(packed, None, rows=packed.rows, make=NextTokens(packed))
+
+    def _stretches(self, rows):
+        """Each text, or conversation, an example; of a long text several."""
+        if not isinstance(rows, Conversations):
+            return stretches_of(self._documents(rows), self.tokenizer.max_length)
+        found = conversation_examples(rows, self.chat, self.loss_on, self.too_long)
+        if found.told:
+            warnings.warn(found.told, stacklevel=4)
+        return found.examples
 
     def _documents(self, rows):
         frame = frame_of(self.tokenizer)
@@ -100,18 +173,19 @@ class CausalLM(Generating, PlainTextTask):
         return documents_of(rows, self.tokenizer, frame.ids[0], separator)
 
     def predict_rows(self, rows, batch_size=32):
-        """Log-likelihood of each token of each row but its first, given those before.
+        """Log-likelihood of each token that is scored, given those before.
+
+        Of a text these are all but the first, the end of text included; of a
+        conversation those of `loss_on`.
 
         Returns:
-            Of each row float32 (tokens - 1,), the end of text included.
+            Of each row float32 (tokens,).
         """
-        documents = self._documents(rows)
-        length = self.tokenizer.max_length
-        packed = one_per_row(stretches_of(documents, length), length)
+        packed = one_per_row(self._stretches(rows), self.tokenizer.max_length)
         found = [[] for _ in range(len(rows))]
-        for chosen, logs in self._log_likelihoods(packed, batch_size):
-            for i, row in zip(chosen, logs, strict=True):
-                found[packed.rows[i]].append((i, row[: packed.lengths[i] - 1]))
+        for chosen, logs, scored in self._log_likelihoods(packed, batch_size):
+            for i, row, mask in zip(chosen, logs, scored, strict=True):
+                found[packed.rows[i]].append((i, row[mask]))
         return [
             np.concatenate([row for _, row in sorted(parts, key=lambda part: part[0])])
             if parts
@@ -120,7 +194,7 @@ class CausalLM(Generating, PlainTextTask):
         ]
 
     def _log_likelihoods(self, packed, batch_size):
-        """Yield row numbers and log-likelihoods of their next tokens (rows, length)."""
+        """Yield numbers, log-likelihoods (rows, length) and which of them count."""
         from kerasft.data.pipeline import Batches
 
         if self._score is None:
@@ -130,7 +204,8 @@ class CausalLM(Generating, PlainTextTask):
         batches = Batches(packed, plan, make=NextTokens(packed))
         for step, (inputs, labels) in enumerate(batches.dataset()):
             chosen, _ = plan.batch(order, step)
-            yield chosen, np.asarray(self._score(inputs, labels))
+            logs = np.asarray(self._score(inputs, labels))
+            yield chosen, logs, np.asarray(labels) != IGNORED
 
     def _of_labels(self, inputs, labels):
         logits = self(inputs, training=False)
@@ -167,19 +242,17 @@ class CausalLM(Generating, PlainTextTask):
         ]
 
 
-@dataclass(frozen=True)
-class NextTokens:
-    """Makes batches whose labels are of the token that follows: `Batches.make`.
+def _numbers(content, path):
+    """What a generation config holds, if it can select nothing but numbers.
 
-    Args:
-        packed: rows with labels of each token itself.
+    Raises:
+        CheckpointError: it is no object.
     """
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: not a JSON object.")
 
-    packed: PackedRows
+    def plain(value):
+        items = value if isinstance(value, list) else [value]
+        return all(item is None or isinstance(item, Real) for item in items)
 
-    def __call__(self, chosen, width, random=None):
-        """Inputs and labels of the `chosen` rows, int32 (batch, width)."""
-        inputs, labels = self.packed(chosen, width, random)
-        after = np.full_like(labels, IGNORED)
-        after[:, :-1] = labels[:, 1:]
-        return inputs, after
+    return {k: v for k, v in content.items() if plain(v) and not k.startswith("_")}

@@ -20,7 +20,8 @@ class Generating:
         """Texts that go on from prompts.
 
         Args:
-            prompts: list of str.
+            prompts: list of str, or of conversations that an answer is asked for: lists
+                of dicts with `role` and `content`.
             batch_size: prompts worked on at once; those of like length go together.
             **settings: of `kerasft.sampling.settings.Sampling`: `max_new_tokens`,
                 `temperature`, `top_k`, `num_beams`, `stop`, `seed`, ...
@@ -55,7 +56,7 @@ class Generating:
         copies = sampling.num_return_sequences if sampling.chooses else 1
         order = np.argsort([len(prompt) for prompt in prompts], kind="stable")
         found = [None] * len(prompts)
-        with bar("Generating", len(prompts)) as advance:
+        with bar("Generating", len(prompts), 4 * batch_size) as advance:
             for start in range(0, len(order), batch_size):
                 chosen = order[start : start + batch_size].tolist()
                 texts = self._made(prompts, chosen, copies, sampling)
@@ -89,7 +90,7 @@ class Generating:
         """Yield what follows a prompt, piece by piece, as it is made.
 
         Args:
-            prompt: str.
+            prompt: str, or a conversation.
             **settings: as of `generate`, but for one text and without beams.
         """
         sampling = Sampling.of(**settings)
@@ -129,11 +130,18 @@ class Generating:
     def _prompt_ids(self, prompts):
         if isinstance(prompts, str):
             raise SettingsError("generate takes a list of prompts: [prompt].")
+        return [
+            self._text_ids(prompt)
+            if isinstance(prompt, str)
+            else self.chat(prompt, add_generation_prompt=True).ids.tolist()
+            for prompt in prompts
+        ]
+
+    def _text_ids(self, text):
+        """Ids of a text that goes on: what opens it, and no end."""
         opening = frame_of(self.tokenizer).ids[0].tolist()
-        encoded = self.tokenizer.backend.encode_batch(
-            list(prompts), add_special_tokens=False
-        )
-        return [opening + encoding.ids for encoding in encoded]
+        encode = self.tokenizer.backend.encode
+        return opening + encode(text, add_special_tokens=False).ids
 
     def _raise_unless_room(self, prompts, sampling):
         most = self.backbone.config.max_position_embeddings

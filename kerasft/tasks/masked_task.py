@@ -42,4 +42,3 @@ class MaskedTask(PlainTextTask):
         config = self.backbone.config
         extra = {k: v for k, v in config.extra.items() if k != "tie_word_embeddings"}
         return replace(config, extra=extra)
-
