@@ -1,7 +1,7 @@
 """What every task does when it is loaded: its plan, its precision, its tokenizer."""
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import keras
 
@@ -54,6 +54,18 @@ def raise_unless_head(family, head_name, folder):
             f"{folder}: {family.model_type} has no head for {head_name}; it has: "
             f"{', '.join(family.heads)}."
         )
+
+
+def with_padding(config):
+    """The config with the end of text for padding, if it has none of its own.
+
+    `transformers` looks for the last token that is not padding, and so needs one.
+    """
+    end = config.extra.get("eos_token_id")
+    end = end[0] if isinstance(end, list) and end else end
+    if config.pad_token_id is not None or type(end) is not int:
+        return config
+    return replace(config, pad_token_id=end) if end < config.vocab_size else config
 
 
 def vocabulary_of(folder):

@@ -14,7 +14,7 @@ from kerasft.objectives import losses, metrics
 from kerasft.objectives.consistency import RDrop
 from kerasft.tasks.exporting import export_text_classifier
 from kerasft.tasks.labels import label_names, ordered_weights
-from kerasft.tasks.loading import HeadPlan
+from kerasft.tasks.loading import HeadPlan, with_padding
 from kerasft.tasks.task import Task
 
 PROBLEMS = {
@@ -81,7 +81,7 @@ class TextClassifier(Task):
             _raise_unless_known(kind)
             names = _label_names(labels, config, kind, new_head)
             config = dataclasses.replace(
-                config, labels=names, problem_type=PROBLEMS[kind]
+                with_padding(config), labels=names, problem_type=PROBLEMS[kind]
             )
             new_layers = ("logits",) if new_head else ()
             arguments = {"labels": names, "problem": kind}

@@ -38,6 +38,7 @@ ROWS = {
     "token_classifier": tiny_tagged,
     "question_answerer": tiny_questions,
     "masked_lm": tiny_masked,
+    "causal_lm": tiny_documents,
     "text_embedder": tiny_pairs,
     "multiple_choice": tiny_choices,
     "pretraining": tiny_documents,
@@ -51,6 +52,7 @@ ARGUMENTS = {
     "token_classifier": {"labels": TAGS, "scheme": "IOB2", "crf": True},
     "question_answerer": {},
     "masked_lm": {},
+    "causal_lm": {},
     "text_embedder": {"pooling": "mean"},
     "multiple_choice": {},
     "pretraining": {},
@@ -64,6 +66,7 @@ QUESTIONS = {
     "token_classifier": lambda rows: rows.column("words"),
     "question_answerer": lambda rows: [rows[i] for i in range(len(rows))],
     "masked_lm": lambda rows: rows.texts(),
+    "causal_lm": lambda rows: rows.texts(),
     "text_embedder": lambda rows: rows.texts(),
     "multiple_choice": lambda rows: [rows[i] for i in range(len(rows))],
     "pretraining": lambda rows: list(zip(rows.texts(), rows.texts(), strict=True)),
@@ -94,7 +97,7 @@ def folders(tmp_path_factory):
     keras.utils.set_random_seed(0)
     return {
         model_type: save_tiny_bert(tmp_path_factory.mktemp(model_type), model_type)
-        for model_type in ("bert", "electra")
+        for model_type in ("bert", "electra", "gpt2")
     }
 
 
