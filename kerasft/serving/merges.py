@@ -75,7 +75,7 @@ class Merges(tf.Module):
         order = tf.argsort(rows, stable=True)
         return tf.RaggedTensor.from_value_rowids(
             tf.gather(tokens, order),
-            tf.gather(rows, order),
+            tf.cast(tf.gather(rows, order), tf.int64),
             tf.cast(count, tf.int64),
             validate=False,
         )
