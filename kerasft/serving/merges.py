@@ -34,7 +34,7 @@ class Merges(tf.Module):
         self._id_of_byte = tf.constant(id_of_byte, tf.int32)
         left, right, merged = np.array(merges, np.int64).reshape(-1, 3).T
         self._none = len(left)  # The rank of a pair that is not in the list.
-        self._base = int(max(*id_of_byte, *right, 0)) + 1
+        self._base = int(max(*id_of_byte, *right, *merged)) + 1
         self._rank_of_pair = tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(
                 tf.constant(left * self._base + right),
