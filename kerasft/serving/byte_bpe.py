@@ -8,7 +8,7 @@ go in, `input_ids`, `attention_mask` and `token_type_ids` come out, the same ids
 Each word of a batch is worked on once; most words are one token and are looked up.
 
 The traps: bytes that are not UTF-8 count as U+FFFD, as in Python's
-`decode(errors="replace")`; and a space put before a text is not put before an empty one.
+`decode(errors="replace")`; and an empty text gets no space before it.
 
 Source: ByteLevel, Split and BPE of huggingface/tokenizers 0.23; Radford et al. 2019.
 """
@@ -18,6 +18,7 @@ import tokenizers
 
 from kerasft.serving.byte_reference import read_byte_reference
 from kerasft.serving.composing import Composer
+from kerasft.serving.lookup import lookup
 from kerasft.serving.merges import Merges
 from kerasft.serving.split_graph import SplitGraph
 from kerasft.serving.token_graph import TokenGraph
@@ -43,13 +44,8 @@ class ByteBPEGraph(TokenGraph):
             self._compose = Composer() if reference.composes else tf.identity
             self._split = SplitGraph(reference.expression)
             self._merges = Merges(reference.id_of_byte, reference.merges)
-            self._id_of_word = tf.lookup.StaticHashTable(
-                tf.lookup.KeyValueTensorInitializer(
-                    tf.constant([*reference.words], tf.string),
-                    tf.constant([*reference.words.values()], tf.int64),
-                ),
-                default_value=-1,
-            )
+            words, ids = [*reference.words], [*reference.words.values()]
+            self._id_of_word = lookup(words, ids, -1, tf.string)
 
     def token_ids(self, text):
         """See `TokenGraph.token_ids`."""

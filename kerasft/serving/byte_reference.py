@@ -128,14 +128,19 @@ def _misfits(config, own):
     for name in ("dropout", "continuing_subword_prefix", "end_of_word_suffix"):
         if model[name]:
             yield f"its {name} is {model[name]!r}, the graph does none"
-    if -1 in (ids := _ids_of_bytes(model)) or len(set(ids)) < 256:
-        for name in ("byte_fallback", "fuse_unk"):
-            if model[name]:
-                yield f"it has no token for some bytes, for which it uses {name}"
-        if model["unk_token"] and model["unk_token"] not in model["vocab"]:
-            yield f"its unknown token {model['unk_token']!r} is not in its vocabulary"
+    yield from _unknown_misfits(model)
     if not own.padding and not any(own.token_to_id(pad) is not None for pad in PADS):
         yield f"it has no padding settings and none of {PADS}: call enable_padding()"
+
+
+def _unknown_misfits(model):
+    if model["vocab"].keys() >= set(letters_of_bytes()):
+        return
+    for name in ("byte_fallback", "fuse_unk"):
+        if model[name]:
+            yield f"it has no token for some bytes, for which it uses {name}"
+    if model["unk_token"] and model["unk_token"] not in model["vocab"]:
+        yield f"its unknown token {model['unk_token']!r} is not in its vocabulary"
 
 
 def _splitting(before):

@@ -18,6 +18,8 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from kerasft.serving.lookup import lookup
+
 
 class Merges(tf.Module):
     """The list of merges of a byte-level tokenizer.
@@ -35,13 +37,8 @@ class Merges(tf.Module):
         left, right, merged = np.array(merges, np.int64).reshape(-1, 3).T
         self._none = len(left)  # The rank of a pair that is not in the list.
         self._base = int(max(*id_of_byte, *right, *merged)) + 1
-        self._rank_of_pair = tf.lookup.StaticHashTable(
-            tf.lookup.KeyValueTensorInitializer(
-                tf.constant(left * self._base + right),
-                tf.range(self._none, dtype=tf.int64),
-            ),
-            default_value=self._none,
-        )
+        pairs = left * self._base + right
+        self._rank_of_pair = lookup(pairs, range(self._none), self._none)
         self._merged = tf.constant([*merged, 0], tf.int32)
         self._safe = tf.constant([*_safe(left, right, merged), True])
 

@@ -43,7 +43,9 @@ class SplitGraph(tf.Module):
             Ragged int64 (texts, words), where in its text each word begins. Each text
             is made of its words, with nothing between them.
         """
-        letters = tf.cast(tf.gather(self._letter_of_point, points.flat_values), tf.int32)
+        letters = tf.cast(
+            tf.gather(self._letter_of_point, points.flat_values), tf.int32
+        )
         rows = points.value_rowids()
         space = tf.gather(self._is_space, letters)
         before_other = space[:-1] & ~space[1:] & (rows[:-1] == rows[1:])

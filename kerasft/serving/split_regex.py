@@ -1,4 +1,4 @@
-"""A pre-tokeniser's regular expression, over letters that stand for kinds of characters.
+"""A pre-tokeniser's regular expression, in letters for kinds of characters.
 
 GPT-2, Llama 3 and Qwen 2 cut texts into words by expressions like ` ?\\p{L}+`. RE2,
 the engine that TensorFlow has, knows neither their look-ahead `\\s+(?!\\S)` nor the
@@ -115,6 +115,13 @@ def _asked(part, points):
     # No text has surrogates; decoding puts this in their place.
     found[SURROGATES.start : SURROGATES.stop] = found[REPLACEMENT]
     return found
+
+
+@functools.cache
+def spaces() -> str:
+    """What the reference takes for white space, a class of characters for RE2."""
+    points = np.flatnonzero(_asked(r"\s", ALL_POINTS))
+    return "[" + "".join(f"\\x{{{point:x}}}" for point in points) + "]"
 
 
 def _either(letters):
