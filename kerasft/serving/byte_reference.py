@@ -91,8 +91,8 @@ def read_byte_reference(tokenizer: str | tokenizers.Tokenizer) -> ByteReference:
     misfits = [*side_misfits(config), *token_misfits(config), *_misfits(config, own)]
     raise_if_unsupported(misfits)
     if not own.padding:
-        pads = filter(None.__ne__, map(own.token_to_id, PADS))
-        own.enable_padding(pad_id=next(pads))
+        pad = next(pad for pad in PADS if own.token_to_id(pad) is not None)
+        own.enable_padding(pad_id=own.token_to_id(pad), pad_token=pad)
     expression, prefix_space = _splitting(config["pre_tokenizer"])
     model = config["model"]
     id_of_byte = _ids_of_bytes(model)

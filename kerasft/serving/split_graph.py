@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text as tf_text
 
+from kerasft.serving.reference import raise_if_unsupported
 from kerasft.serving.split_regex import read_regex
 
 LETTERS = 0x80
@@ -27,6 +28,8 @@ class SplitGraph(tf.Module):
     def __init__(self, expression: str):
         super().__init__(name="split_graph")
         kinds = read_regex(expression)
+        if tf.strings.regex_full_match("", kinds.pattern):
+            raise_if_unsupported([f"the expression {expression!r} finds empty words"])
         self._pattern = kinds.pattern
         self._letter_of_point = tf.constant(kinds.of_point)
         is_space = np.zeros(LETTERS, bool)

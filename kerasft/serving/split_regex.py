@@ -28,12 +28,12 @@ from kerasft.serving.reference import UnsupportedTokenizerError
 
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 AHEAD = r"\s+(?!\S)"
-# What is not listed, as `^`, `\b` and possessive counts, cannot be translated.
+# What is not listed, as `^`, `\b`, `a++` and `a{2}?`, cannot be translated.
 PART = re.compile(
     r"(?P<ahead>\\s\+\(\?!\\S\))"
     r"|(?P<open>\((?:\?i?:|(?!\?)))"
     r"|(?P<close>\))"
-    r"|(?P<count>(?:[?*+]|\{\d+(?:,\d*)?\})\??(?![?*+{]))"
+    r"|(?P<count>(?:[?*+]\??|\{\d+(?:,\d*)?\})(?![?*+{]))"
     r"|(?P<bar>\|)"
     r"|(?P<one>\[\^?(?:\\[pP]\{\^?\w+\}|\\[srntdwSDW]|\\[^\w]|[^\[\]\\&])+\]"
     r"|\\[pP]\{\^?\w+\}|\\[srntdwSDW]|\\[^\w]|[^\\\[\](){}?*+|.^$])",
@@ -97,10 +97,15 @@ def _members(parts):
     """Part of an expression -> bool (0x110000,): the code points it is a match of."""
     sets = {part for part in parts if len(part) > 1 and not part.startswith("(?i:")}
     literals = sorted(parts - sets)
-    found = {part: _asked(part, ALL_POINTS) for part in sorted(sets | {r"\s", r"\S"})}
+    found = {part: _members_of(part) for part in sorted(sets | {r"\s", r"\S"})}
     # Letters stand for few characters, so that these are looked for together first.
-    few = np.flatnonzero(_asked("|".join(literals), ALL_POINTS))
+    few = np.flatnonzero(_members_of("|".join(literals)))
     return found | {part: _asked(part, few) for part in literals}
+
+
+@functools.lru_cache(maxsize=32)
+def _members_of(part):
+    return _asked(part, ALL_POINTS)
 
 
 def _asked(part, points):
@@ -120,7 +125,7 @@ def _asked(part, points):
 @functools.cache
 def spaces() -> str:
     """What the reference takes for white space, a class of characters for RE2."""
-    points = np.flatnonzero(_asked(r"\s", ALL_POINTS))
+    points = np.flatnonzero(_members_of(r"\s"))
     return "[" + "".join(f"\\x{{{point:x}}}" for point in points) + "]"
 
 
