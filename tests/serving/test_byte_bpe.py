@@ -73,13 +73,16 @@ def test_every_home_gives_the_ids_of_the_reference(home, kind, vader_texts, tmp_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("home", HOMES)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind, home",
+    [(kind, home) for kind in ("gpt2", "llama3") for home in HOMES]
+    + [(kind, "SavedModel") for kind in ("roberta", "qwen2", "modernbert")],
+)
 def test_every_home_gives_the_ids_of_all_real_and_a_hundred_thousand_fuzzed_texts(
-    home, kind, vader_texts, tmp_path
+    kind, home, vader_texts, tmp_path
 ):
-    texts = [*vader_texts, *fuzzed(kind, 100_000, 11), *edged(100_000, 12)]
-    assert compare(graph_of(kind), home, tmp_path, texts) == len(texts) > 220_000
+    texts = [*vader_texts, *fuzzed(kind, 100_000, 11), *edged(20_000, 12)]
+    assert compare(graph_of(kind), home, tmp_path, texts) == len(texts) > 140_000
 
 
 @pytest.mark.slow
