@@ -39,8 +39,8 @@ KINDS = tuple(SPECIAL)
 # Words, and what the expressions are about.
 PROSE = (
     "I'd say they've done what WE'LL do: don't stop, it's 12,345 or 1984!\r\n\r\n  A\t"
-    " the theatre that others' mothers gathered there, in 2024; isn't it?  \n na\u00efve"
-    " caf\u00e9s \u00fcber \u4e2d\u6587 \u0440\u0443\u0441 \U0001f600\U0001f44d "
+    " the theatre that others' mothers gathered there, in 2024; isn't it? \n \u00a0"
+    " na\u00efve caf\u00e9s \u00fcber \u4e2d\u6587 \u0440\u0443\u0441 \U0001f600 "
 ).split(" ")
 
 

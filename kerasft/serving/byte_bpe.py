@@ -49,28 +49,37 @@ class ByteBPEGraph(TokenGraph):
 
     def token_ids(self, text):
         """See `TokenGraph.token_ids`."""
-        points = tf.strings.unicode_decode(self._prefixed(self._compose(text)), "UTF-8")
-        begins = self._split(points)
-        ids = begins.with_values(self._tokens_of_words(points, begins))
-        return ids.merge_dims(1, 2)
+        _, begins, tokens = self.cut(self.prefixed(self._compose(text)))
+        return begins.with_values(tokens).merge_dims(1, 2)
 
-    def _prefixed(self, text):
+    def prefixed(self, text):
+        """Texts with the space that may have to be before each; not before none."""
         if not self.reference.prefix_space:
             return text
         first = tf.strings.substr(text, 0, 1)
         return tf.where((first == "") | (first == " "), text, " " + text)
 
-    def _tokens_of_words(self, points, begins):
-        """Token ids of all words of all texts, ragged (words, tokens)."""
+    def cut(self, text):
+        """Cut texts into words and those into tokens.
+
+        Args:
+            text: (batch,) strings.
+
+        Returns:
+            Code points, ragged (batch, code points); where each word begins, ragged
+            (batch, words); token ids, ragged (all words, tokens).
+        """
+        points = tf.strings.unicode_decode(text, "UTF-8")
+        begins = self._split(points)
         row_starts = tf.gather(points.row_starts(), begins.value_rowids())
         words = tf.RaggedTensor.from_row_starts(
             points.flat_values, row_starts + begins.flat_values, validate=False
         )
         words, place = tf.unique(tf.strings.unicode_encode(words, "UTF-8"))
-        return tf.gather(self._tokens_of_each(words), place)
+        return points, begins, tf.gather(self._tokens_of_each(words), place)
 
     def _tokens_of_each(self, words):
-        """As `_tokens_of_words`, of words that are there once."""
+        """Token ids of words that are there once, ragged (words, tokens)."""
         ids = tf.cast(self._id_of_word.lookup(words), tf.int32)
         is_token = ids >= 0
         others = self._merges(tf.boolean_mask(words, ~is_token))

@@ -44,6 +44,8 @@ class ByteReference:
         pair: what two texts become.
         pad_id: token id of the padding.
         pad_type_id: its `token_type_ids`.
+        trims: one entry for each time that spaces are taken off the ends of a token's
+            place in the text: whether the space put before a text counts as one.
     """
 
     tokenizer: tokenizers.Tokenizer
@@ -57,6 +59,7 @@ class ByteReference:
     pair: tuple[Piece, ...]
     pad_id: int
     pad_type_id: int
+    trims: tuple[bool, ...]
 
 
 def letters_of_bytes() -> str:
@@ -109,6 +112,7 @@ def read_byte_reference(tokenizer: str | tokenizers.Tokenizer) -> ByteReference:
         pair=pair,
         pad_id=own.padding["pad_id"],
         pad_type_id=own.padding["pad_type_id"],
+        trims=_trims(config["post_processor"]),
     )
 
 
@@ -185,6 +189,11 @@ def _whole_words(model, vocabulary):
             if [token.id for token in model.tokenize(entry)] == [token_id]:
                 words[bytes(map(byte_of_letter.get, entry))] = token_id
     return words
+
+
+def _trims(processor):
+    steps = processor.get("processors", [processor]) if processor else []
+    return tuple(step["add_prefix_space"] for step in steps if step.get("trim_offsets"))
 
 
 def _asked_template(own, id_of_byte, paired):

@@ -8,6 +8,7 @@ import tokenizers
 
 from kerasft.data.tokenizer import Tokenizer
 from kerasft.serving.byte_bpe import ByteBPEGraph
+from kerasft.serving.byte_offsets import ByteOffsetGraph
 from kerasft.serving.byte_reference import is_byte_level
 from kerasft.serving.offsets import OffsetGraph
 from kerasft.serving.token_graph import TokenGraph
@@ -31,8 +32,10 @@ def token_graph(tokenizer: Tokenizer, max_length: int | None = None) -> TokenGra
     return WordPieceGraph(tokenizer.backend, length)
 
 
-def offset_graph(tokenizer: Tokenizer) -> OffsetGraph:
+def offset_graph(tokenizer: Tokenizer) -> OffsetGraph | ByteOffsetGraph:
     """As `token_graph`, with the place of each token in its text."""
+    if is_byte_level(tokenizer.backend):
+        return ByteOffsetGraph(_padded(tokenizer), tokenizer.max_length)
     return OffsetGraph(tokenizer.backend, tokenizer.max_length)
 
 
