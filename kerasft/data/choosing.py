@@ -51,7 +51,7 @@ def choice_examples(rows: ChoiceRows, tokenizer: Tokenizer) -> ChoiceExamples:
     seconds = cut(
         tokenizer,
         [
-            choice if question is None else f"{question} {choice}"
+            f"{question} {choice}" if question else choice
             for question, some in zip(questions, choices, strict=True)
             for choice in some
         ],

@@ -32,7 +32,7 @@ def export_chooser(
         folder: where to; an earlier export there is replaced.
         model: a `keras.Model`, dict of int32 (batch, choices, length) to logits.
         limits: of token ids.
-        graph: a `WordPieceGraph`. Without one `serving_default` takes token ids.
+        graph: a `TokenGraph`. Without one `serving_default` takes token ids.
         check: called with the new folder before it takes its place.
     """
 
@@ -72,7 +72,7 @@ def choice_inputs(graph, context, question, choices):
     is too long by itself, it loses its beginning.
 
     Args:
-        graph: a `WordPieceGraph`.
+        graph: a `TokenGraph`.
         context: strings (batch,).
         question: strings (batch,), before each choice; "": none.
         choices: strings (batch, choices); "": not there.
@@ -91,8 +91,8 @@ def choice_inputs(graph, context, question, choices):
         "A context, a question and a row of choices for each.",
     )
     with tf.device("CPU"), tf.control_dependencies([as_many]):
-        # A space at the beginning of a text is nothing to the tokenizer.
-        seconds = question[:, tf.newaxis] + " " + choices
+        before = tf.where(question == "", "", question + " ")
+        seconds = before[:, tf.newaxis] + choices
         seconds = graph.token_ids(tf.reshape(seconds, [-1]))
         special = sum(len(piece.ids) for piece in graph.reference.pair)
         room = graph.max_length - special

@@ -26,7 +26,7 @@ def export_embedder(
         folder: where to; an earlier export there is replaced.
         model: a `keras.Model`, dict of int32 (batch, length) to vectors.
         limits: of token ids.
-        graph: a `WordPieceGraph`. Without one `serving_default` takes token ids.
+        graph: a `TokenGraph`. Without one `serving_default` takes token ids.
         check: called with the new folder before it takes its place.
     """
 

@@ -11,11 +11,13 @@ import tensorflow as tf
 
 from kerasft.data.tokenizer import Tokenizer
 from kerasft.serving.reference import UnsupportedTokenizerError
-from kerasft.serving.wordpiece import WordPieceGraph
+from kerasft.serving.split_regex import spaces
+from kerasft.serving.token_graph import TokenGraph
+from kerasft.serving.tokenizer_graphs import token_graph
 
 
-class MaskGraph(WordPieceGraph):
-    """A `WordPieceGraph` whose texts may hold the tokenizer's mask.
+class MaskGraph(TokenGraph):
+    """A tokenizer graph whose texts may hold the tokenizer's mask.
 
     Args:
         tokenizer: the checkpoint's.
@@ -27,21 +29,47 @@ class MaskGraph(WordPieceGraph):
     """
 
     def __init__(self, tokenizer: Tokenizer, max_length: int):
-        _raise_unless_plain(tokenizer.backend, tokenizer.mask)
-        super().__init__(tokenizer.backend, max_length)
+        token = _plain_mask(tokenizer.backend, tokenizer.mask)
+        graph = token_graph(tokenizer, max_length)
+        super().__init__(graph.reference, max_length)
         self.mask, self.mask_id = tokenizer.mask, tokenizer.mask_id
+        self.reading = _reading(tokenizer, graph.reference.tokenizer.padding)
+        self._graph = graph
+        self._before = f"{spaces()}+$" if token.lstrip else ""
+        self._after = f"^{spaces()}+" if token.rstrip else ""
 
     def token_ids(self, text):
-        """As of `WordPieceGraph`, with `mask_id` where a text has the mask."""
+        """As `TokenGraph.token_ids`, with `mask_id` where a text has the mask."""
         parts = tf.strings.split(text, self.mask)
-        ids = super().token_ids(parts.flat_values)
+        ids = self._graph.token_ids(self._stripped(parts).flat_values)
         masks = tf.fill([ids.nrows(), 1], self.mask_id)
         # A mask behind each part, but not behind the last.
         return parts.with_values(tf.concat([ids, masks], 1)).merge_dims(1, 2)[:, :-1]
 
+    def _stripped(self, parts):
+        """Parts without the white space that a mask takes up."""
+        rows, flat = parts.value_rowids(), parts.flat_values
+        follows = rows[1:] == rows[:-1]
+        for space, beside in (
+            (self._before, tf.concat([follows, [False]], 0)),
+            (self._after, tf.concat([[False], follows], 0)),
+        ):
+            if space:
+                bare = tf.strings.regex_replace(flat, space, "")
+                flat = tf.where(beside[: tf.size(flat)], bare, flat)
+        return parts.with_values(flat)
 
-def _raise_unless_plain(backend, mask):
-    """Refuse a mask that is more than a string to look for.
+
+def _reading(tokenizer, padding):
+    """The Rust tokenizer that the graph stands for."""
+    own = tokenizer.reading_masks().backend
+    if padding and not own.padding:
+        own.enable_padding(**padding)
+    return own
+
+
+def _plain_mask(backend, mask):
+    """The added token of a mask; one that is more than a string is refused.
 
     Raises:
         UnsupportedTokenizerError: says why.
@@ -63,6 +91,7 @@ def _raise_unless_plain(backend, mask):
             + "; it ".join(misfits)
             + ". Export with token ids as input instead (signature='tokens')."
         )
+    return token
 
 
 def _overlap(one, other):

@@ -11,6 +11,7 @@ Source: the `tokenizer.json` format of huggingface/tokenizers 0.23.
 """
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import tokenizers
@@ -67,15 +68,9 @@ def read_reference(tokenizer: str | tokenizers.Tokenizer) -> Reference:
         tokenizer if isinstance(tokenizer, str) else tokenizer.to_str()
     )
     config = json.loads(own.to_str())
-    misfits = [*_component_misfits(config), *_token_misfits(config)]
-    misfits = misfits or [*_template_misfits(config["post_processor"])]
-    if misfits:
-        raise UnsupportedTokenizerError(
-            "This tokenizer cannot be put into the serving graph exactly:\n  "
-            + "\n  ".join(misfits)
-            + "\nExport with token ids as input instead (signature='tokens') and "
-            "tokenise before the request."
-        )
+    misfits = [*_component_misfits(config), *token_misfits(config)]
+    misfits += _vocabulary_misfits(config)
+    raise_if_unsupported(misfits or [*_template_misfits(config["post_processor"])])
     model, padding = config["model"], config["padding"]
     single, pair = _templates(config["post_processor"])
     return Reference(
@@ -92,6 +87,22 @@ def read_reference(tokenizer: str | tokenizers.Tokenizer) -> Reference:
     )
 
 
+def raise_if_unsupported(misfits: Iterable[str]):
+    """Refuse a tokenizer because of what is listed, if anything is.
+
+    Raises:
+        UnsupportedTokenizerError: lists it all.
+    """
+    misfits = list(misfits)
+    if misfits:
+        raise UnsupportedTokenizerError(
+            "This tokenizer cannot be put into the serving graph exactly:\n  "
+            + "\n  ".join(misfits)
+            + "\nExport with token ids as input instead (signature='tokens') and "
+            "tokenise before the request."
+        )
+
+
 def _component_misfits(config):
     wanted = {
         "model": ("WordPiece",),
@@ -103,18 +114,27 @@ def _component_misfits(config):
         found = config[part]["type"] if config[part] else "none"
         if found not in types:
             yield f"{part} is {found}, the graph does {' and '.join(types)}"
+    yield from side_misfits(config)
+
+
+def side_misfits(config: dict) -> Iterator[str]:
+    """What a tokenizer.json does on the left that graphs do on the right."""
     for part in ("padding", "truncation"):
         if config[part] and config[part]["direction"] != "Right":
             yield f"{part} is on the left, the graph does it on the right"
 
 
-def _token_misfits(config):
+def token_misfits(config: dict) -> Iterator[str]:
+    """Added tokens of a tokenizer.json that no graph knows."""
     plain = [t["content"] for t in config["added_tokens"] if not t["special"]]
     if plain:
         yield (
             f"{len(plain)} added tokens are not special and would be cut out of the "
             f"text before it is split into words: {plain[:5]}"
         )
+
+
+def _vocabulary_misfits(config):
     model = config["model"]
     if model["type"] != "WordPiece":
         return

@@ -72,7 +72,7 @@ def export_classifier(
         folder: where to; an earlier export there is replaced.
         model: a `keras.Model`, dict of int32 (batch, length) to logits.
         face: what it takes and shows.
-        graph: a `WordPieceGraph`. Without one there are no strings to serve, and
+        graph: a `TokenGraph`. Without one there are no strings to serve, and
             `serving_default` takes token ids.
         check: called with the new folder before it takes its place; what it raises
             stops the export. See `verify.verify_export`.

@@ -51,7 +51,7 @@ def verify_tokenizer(
     """Compare ids, masks and type ids of single texts, and of pairs where given.
 
     Args:
-        graph: a `WordPieceGraph`, or anything called like one.
+        graph: a `TokenGraph`, or anything called like one.
         reference: the tokenizer it stands for; its settings are not touched.
         texts: real texts.
         pairs: as many second texts, or None.
@@ -98,7 +98,7 @@ def differing_rows(graph, reference, rows) -> list[tuple]:
     """Rows the two tokenise differently: (row, ids by graph, ids by reference).
 
     Args:
-        graph: a `WordPieceGraph`, or anything called like one.
+        graph: a `TokenGraph`, or anything called like one.
         reference: a tokenizer as from `reference_at`.
         rows: tuples of one text or of two; the first kind comes first.
     """

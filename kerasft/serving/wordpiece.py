@@ -15,10 +15,8 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 import tokenizers
 
-from kerasft._errors import SettingsError
 from kerasft.serving.characters import replacements
 from kerasft.serving.marks import MarkOrder, mark_ranks
-from kerasft.serving.packing import pack
 from kerasft.serving.reference import read_reference
 from kerasft.serving.spelling import (
     CONTINUES,
@@ -28,12 +26,13 @@ from kerasft.serving.spelling import (
     spell_lines,
     spell_pieces,
 )
+from kerasft.serving.token_graph import TokenGraph
 
 PLAIN_TEXT = r"[\t\n\r -~]*"
 WORD_LETTER = r"[^\t\n\r !-/:-@\[-`{-~]"
 
 
-class WordPieceGraph(tf.Module):
+class WordPieceGraph(TokenGraph):
     """Tokenise strings, or pairs of strings, inside a TensorFlow graph.
 
     Args:
@@ -47,15 +46,7 @@ class WordPieceGraph(tf.Module):
     """
 
     def __init__(self, tokenizer: str | tokenizers.Tokenizer, max_length: int):
-        super().__init__(name="word_piece_graph")
-        self.reference = read_reference(tokenizer)
-        special = sum(len(piece.ids) for piece in self.reference.pair)
-        if max_length <= special:
-            raise SettingsError(
-                f"max_length is {max_length}, but a pair of texts alone needs "
-                f"{special} special tokens. Give at least {special + 1}."
-            )
-        self.max_length = max_length
+        super().__init__(read_reference(tokenizer), max_length)
         letters = choose_letters(self.reference.vocabulary)
         with tf.device("CPU"):
             self._make_character_table(letters)
@@ -93,52 +84,12 @@ class WordPieceGraph(tf.Module):
         ranks = mark_ranks(normalizer, letters)
         return MarkOrder(normalizer, ranks, letters) if ranks else None
 
-    def __call__(self, text, text_pair=None):
-        """Tokenise a batch.
-
-        Args:
-            text: (batch,) strings.
-            text_pair: (batch,) strings, the second texts, or None.
-
-        Returns:
-            dict of `input_ids`, `attention_mask`, `token_type_ids`, each int32
-            (batch, longest row).
-        """
-        # The strings are there anyway; only the ids need to travel to another device.
-        with tf.device("CPU"):
-            texts = {"A": self.token_ids(text)}
-            if text_pair is not None:
-                texts["B"] = self.token_ids(text_pair)
-            return self.packed(texts)
-
     def token_ids(self, text):
-        """Tokens of texts, whole and without special ones.
-
-        Args:
-            text: (batch,) strings.
-
-        Returns:
-            int32, ragged (batch, tokens).
-        """
+        """See `TokenGraph.token_ids`."""
         too_long = f"{WORD_LETTER}{{{self.reference.longest_word + 1},}}"
         words = tf.strings.regex_replace(self._spell(text), too_long, UNKNOWN)
         pieces = self._word_piece.tokenize(words)
         return pieces.with_values(tf.gather(self._id_of_piece, pieces.values))
-
-    def packed(self, texts):
-        """What a model takes: texts cut to length, special tokens around them.
-
-        Args:
-            texts: {"A": ids} or {"A": ids, "B": ids}, ragged int32 (batch, tokens).
-
-        Returns:
-            As `__call__`.
-        """
-        reference = self.reference
-        template = reference.pair if "B" in texts else reference.single
-        return pack(
-            template, texts, self.max_length, reference.pad_id, reference.pad_type_id
-        )
 
     def _spell(self, text):
         """Normalise; texts of printable ASCII, the most, take a short way."""

@@ -54,7 +54,7 @@ def export_zero_shot(
         model: a `keras.Model`, dict of int32 (batch, length) to vectors, or to logits
             of pairs.
         face: what it shows.
-        graph: a `WordPieceGraph`.
+        graph: a `TokenGraph`.
         check: called with the new folder before it takes its place.
     """
     scores_of = _entailments if face.vectors is None else _nearness

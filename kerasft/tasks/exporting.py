@@ -15,8 +15,8 @@ def export_text_classifier(task, folder, rows, pairs, signature):
     """See `TextClassifier.export`."""
     # TensorFlow: this module must import without it.
     from kerasft.serving.signatures import ClassifierFace, export_classifier
+    from kerasft.serving.tokenizer_graphs import token_graph
     from kerasft.serving.verify import verify_export, verify_tokenizer
-    from kerasft.serving.wordpiece import WordPieceGraph
 
     raise_unless_signature(signature)
     if pairs is None:
@@ -30,9 +30,9 @@ def export_text_classifier(task, folder, rows, pairs, signature):
     if signature == "tokens":
         return export_classifier(folder, task, face)
     tokenizer = task.tokenizer
-    graph = WordPieceGraph(tokenizer.backend, tokenizer.max_length)
+    graph = token_graph(tokenizer)
     texts, seconds = samples(rows, pairs, sorted(tokenizer.backend.get_vocab()))
-    verify_tokenizer(graph, tokenizer.backend, texts, seconds, VERIFIED_FUZZ)
+    verify_tokenizer(graph, graph.reference.tokenizer, texts, seconds, VERIFIED_FUZZ)
 
     def check(new):
         tolerance = TOLERANCES[task.backbone.dtype_policy.name]
@@ -44,8 +44,8 @@ def export_text_classifier(task, folder, rows, pairs, signature):
 
 def export_token_classifier(task, folder, rows, signature):
     """See `TokenClassifier.export`."""
-    from kerasft.serving.offsets import OffsetGraph
     from kerasft.serving.tag_signatures import TaggerFace, export_tagger
+    from kerasft.serving.tokenizer_graphs import offset_graph
     from kerasft.serving.verify_offsets import verify_pieces
     from kerasft.serving.verify_spans import verify_spans
 
@@ -56,7 +56,7 @@ def export_token_classifier(task, folder, rows, signature):
     if signature == "tokens":
         return export_tagger(folder, task, face)
     tokenizer = task.tokenizer
-    graph = OffsetGraph(tokenizer.backend, tokenizer.max_length)
+    graph = offset_graph(tokenizer)
     texts, _ = samples(rows, False, sorted(tokenizer.backend.get_vocab()))
     verify_pieces(graph.pieces, tokenizer.backend, texts, VERIFIED_FUZZ)
 
@@ -70,16 +70,16 @@ def export_token_classifier(task, folder, rows, signature):
 def export_text_embedder(task, folder, rows, signature):
     """See `TextEmbedder.export`."""
     from kerasft.serving.embedding_signatures import export_embedder
+    from kerasft.serving.tokenizer_graphs import token_graph
     from kerasft.serving.verify import verify_export, verify_tokenizer
-    from kerasft.serving.wordpiece import WordPieceGraph
 
     raise_unless_signature(signature)
     if signature == "tokens":
         return export_embedder(folder, task, limits_of(task))
     tokenizer = task.tokenizer
-    graph = WordPieceGraph(tokenizer.backend, tokenizer.max_length)
+    graph = token_graph(tokenizer)
     texts, _ = samples(rows, False, sorted(tokenizer.backend.get_vocab()))
-    verify_tokenizer(graph, tokenizer.backend, texts, None, VERIFIED_FUZZ)
+    verify_tokenizer(graph, graph.reference.tokenizer, texts, None, VERIFIED_FUZZ)
 
     def check(new):
         tolerance = TOLERANCES[task.backbone.dtype_policy.name]
@@ -91,7 +91,7 @@ def export_text_embedder(task, folder, rows, signature):
 def export_question_answerer(task, folder, rows, signature):
     """See `QuestionAnswerer.export`."""
     from kerasft.serving.answer_signatures import AnswererFace, export_answerer
-    from kerasft.serving.offsets import OffsetGraph
+    from kerasft.serving.tokenizer_graphs import offset_graph
     from kerasft.serving.verify_offsets import verify_pieces
     from kerasft.serving.verify_spans import ASKED, verify_answers
 
@@ -102,7 +102,7 @@ def export_question_answerer(task, folder, rows, signature):
     if signature == "tokens":
         return export_answerer(folder, task, face)
     tokenizer = task.tokenizer
-    graph = OffsetGraph(tokenizer.backend, tokenizer.max_length)
+    graph = offset_graph(tokenizer)
     first, second = samples(None, True, sorted(tokenizer.backend.get_vocab()))
     asked = [
         dict(zip(ASKED, pair, strict=True)) for pair in zip(first, second, strict=True)
@@ -134,10 +134,9 @@ def export_masked_lm(task, folder, rows, top, signature):
     if signature == "tokens":
         return export_guesser(folder, task, face)
     graph = MaskGraph(tokenizer, tokenizer.max_length + 1)
-    reading = tokenizer.reading_masks().backend
     texts = _with_masks(task, rows)
-    verify_tokenizer(graph, reading, texts, None, VERIFIED_FUZZ)
-    encodings = reading.encode_batch(texts)
+    verify_tokenizer(graph, graph.reading, texts, None, VERIFIED_FUZZ)
+    encodings = tokenizer.reading_masks().backend.encode_batch(texts)
     pairs = zip(texts, encodings, strict=True)
     short = [text for text, one in pairs if len(one.ids) <= tokenizer.max_length]
 
@@ -152,20 +151,20 @@ def export_masked_lm(task, folder, rows, top, signature):
 def export_multiple_choice(task, folder, rows, signature):
     """See `MultipleChoice.export`."""
     from kerasft.serving.choice_signatures import export_chooser
+    from kerasft.serving.tokenizer_graphs import token_graph
     from kerasft.serving.verify import verify_tokenizer
     from kerasft.serving.verify_choices import verify_choices
-    from kerasft.serving.wordpiece import WordPieceGraph
 
     raise_unless_signature(signature)
     if signature == "tokens":
         return export_chooser(folder, task, limits_of(task))
     tokenizer = task.tokenizer
-    graph = WordPieceGraph(tokenizer.backend, tokenizer.max_length)
+    graph = token_graph(tokenizer)
     asked = _strange_choices(sorted(tokenizer.backend.get_vocab()))
     known = 0 if rows is None else min(VERIFIED_ROWS, len(rows))
     asked += [rows[i] for i in range(known)]
     texts = [text for row in asked for text in (row["context"], *row["choices"])]
-    verify_tokenizer(graph, tokenizer.backend, texts, None, VERIFIED_FUZZ)
+    verify_tokenizer(graph, graph.reference.tokenizer, texts, None, VERIFIED_FUZZ)
 
     def check(new):
         tolerance = TOLERANCES[task.backbone.dtype_policy.name]
@@ -177,8 +176,8 @@ def export_multiple_choice(task, folder, rows, signature):
 def export_zero_shot_classifier(classifier, folder, rows):
     """See `ZeroShotClassifier.export`."""
     from kerasft.objectives.neighbours import unit_rows
+    from kerasft.serving.tokenizer_graphs import token_graph
     from kerasft.serving.verify import verify_export, verify_tokenizer
-    from kerasft.serving.wordpiece import WordPieceGraph
     from kerasft.serving.zero_shot_signatures import ZeroShotFace, export_zero_shot
 
     task, sentences = classifier.task, classifier.sentences
@@ -191,11 +190,11 @@ def export_zero_shot_classifier(classifier, folder, rows):
         multi_label=classifier.multi_label,
     )
     tokenizer = task.tokenizer
-    graph = WordPieceGraph(tokenizer.backend, tokenizer.max_length)
+    graph = token_graph(tokenizer)
     texts, _ = samples(rows, False, sorted(tokenizer.backend.get_vocab()))
     if not near:
         pairs = [sentences[i % len(sentences)] for i in range(len(texts))]
-    verify_tokenizer(graph, tokenizer.backend, texts, pairs, VERIFIED_FUZZ)
+    verify_tokenizer(graph, graph.reference.tokenizer, texts, pairs, VERIFIED_FUZZ)
 
     def check(new):
         tolerance = TOLERANCES[task.backbone.dtype_policy.name]

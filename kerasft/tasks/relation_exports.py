@@ -7,8 +7,8 @@ from kerasft.tasks import exporting
 def export_relation_extractor(task, folder, rows, signature):
     """See `RelationExtractor.export`."""
     from kerasft.data.relation_rows import relations_of
-    from kerasft.serving.offsets import OffsetGraph
     from kerasft.serving.relation_signatures import export_relations
+    from kerasft.serving.tokenizer_graphs import offset_graph
     from kerasft.serving.verify_offsets import verify_pieces
     from kerasft.serving.verify_relations import relations_to_ask, verify_relations
 
@@ -18,7 +18,7 @@ def export_relation_extractor(task, folder, rows, signature):
             "where the mentions are.)"
         )
     tokenizer = task.tokenizer
-    graph = OffsetGraph(tokenizer.backend, tokenizer.max_length)
+    graph = offset_graph(tokenizer)
     strange, _ = exporting.samples(None, False, sorted(tokenizer.backend.get_vocab()))
     asked = relations_to_ask(strange)
     for row in (rows[i] for i in range(min(exporting.VERIFIED_ROWS, len(rows or ())))):
@@ -39,7 +39,7 @@ def export_relation_extractor(task, folder, rows, signature):
 
 def export_triple_extractor(task, folder, rows, signature):
     """See `TripleExtractor.export`."""
-    from kerasft.serving.offsets import OffsetGraph
+    from kerasft.serving.tokenizer_graphs import offset_graph
     from kerasft.serving.triple_signatures import export_triples
     from kerasft.serving.verify_offsets import verify_pieces
     from kerasft.serving.verify_relations import verify_triples
@@ -50,7 +50,7 @@ def export_triple_extractor(task, folder, rows, signature):
     if signature == "tokens":
         return export_triples(folder, task, *face)
     tokenizer = task.tokenizer
-    graph = OffsetGraph(tokenizer.backend, tokenizer.max_length)
+    graph = offset_graph(tokenizer)
     texts, _ = exporting.samples(rows, False, sorted(tokenizer.backend.get_vocab()))
     verify_pieces(graph.pieces, tokenizer.backend, texts, exporting.VERIFIED_FUZZ)
 

@@ -8,6 +8,7 @@ from lone_process import ask
 from tiny_encoders import save_torch, torch_classifier
 from tiny_tasks import LABELS, tiny_rows
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+from tokenizers.normalizers import Lowercase
 
 import kerasft as kft
 from kerasft._errors import SettingsError
@@ -166,10 +167,22 @@ def byte_pairs(tmp_path_factory):
     return kft.TextClassifier.from_pretrained(place, labels=LABELS, max_length=16)
 
 
-def test_a_tokenizer_without_a_graph_is_refused(byte_pairs, tmp_path):
-    with pytest.raises(UnsupportedTokenizerError, match="model is BPE"):
+def test_a_tokenizer_without_a_graph_is_refused(byte_pairs, tmp_path, monkeypatch):
+    monkeypatch.setattr(byte_pairs.tokenizer.backend, "normalizer", Lowercase())
+    with pytest.raises(UnsupportedTokenizerError, match="normalizer is Lowercase"):
         byte_pairs.export(tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_bytes_are_served_by_another_graph(byte_pairs, tmp_path):
+    texts = ["good film", "", "<s> bad", *adversarial_texts(20, 6)]
+    byte_pairs.export(tmp_path / "out", kft.from_lists(texts))
+    served = ask({"bytes": (tmp_path / "out", {"text": texts})})
+    told = byte_pairs.predict_text(texts)
+    assert served["bytes"]["label"] == [one["label"] for one in told]
+    np.testing.assert_allclose(
+        served["bytes"]["score"], [one["score"] for one in told], atol=1e-5
+    )
 
 
 def test_token_ids_are_served_for_any_tokenizer(byte_pairs, tmp_path):
