@@ -26,14 +26,14 @@ class Decoding:
         self.end_ids = tuple(end_ids)
         self.pad_id = pad_id
 
-    def begin(self, ids, mask, rows, capacity, seed=None):
+    def begin(self, ids, mask, rows, capacity, **told):
         """Read prompts, padded on the left; choose the first token of each.
 
         Args:
             ids, mask: int32 (rows, width).
             rows: int32 (rows,) numbers, which seeds depend on.
             capacity: places of the cache, more than `width`; an integer or a tensor.
-            seed: of the choices; None: of the settings.
+            **told: what else the state holds, such as another `seed`.
 
         Returns:
             The state, a dict of tensors.
@@ -48,9 +48,8 @@ class Decoding:
             "next": ops.convert_to_tensor(width, "int32"),
             "lengths": ops.sum(mask, axis=1),
             "finished": ops.zeros((count,), "bool"),
-            "seed": ops.convert_to_tensor(
-                self.settings.seed if seed is None else seed, "uint32"
-            ),
+            "seed": ops.convert_to_tensor(self.settings.seed, "uint32"),
+            **told,
         }
         caches = self.decoder.empty(count, capacity)
         logits, _, caches = self.decoder.step(
@@ -85,6 +84,10 @@ class Decoding:
         )
         return self._with_token(state | {"caches": caches}, logits)
 
+    def _chosen(self, logits, state, made):
+        """The next token of each row, int32 (rows,)."""
+        return chosen(logits, self.settings, state["rows"], made, state["seed"])
+
     def _with_token(self, state, logits):
         """The state with the token that follows by these logits."""
         settings, place = self.settings, state["next"]
@@ -94,7 +97,7 @@ class Decoding:
         if settings.min_new_tokens:
             early = made < settings.min_new_tokens
             logits = without_ends(logits, self.end_ids, early)
-        ids = chosen(logits, settings, state["rows"], made, state["seed"])
+        ids = self._chosen(logits, state, made)
         ids = ops.where(state["finished"], ops.cast(self.pad_id, "int32"), ids)
         ended = state["finished"]
         for end in self.end_ids:

@@ -5,6 +5,7 @@ within a compiled loop. Penalties and cuts equal those of `transformers`.
 """
 
 import keras
+import numpy as np
 from keras import ops
 
 # As logit of what cannot be chosen. Finite: 0 x inf is no number.
@@ -79,7 +80,8 @@ def _would_repeat(history, size):
 
 def cut(logits, settings):
     """Logits by temperature, with `NEVER` where a token cannot be chosen."""
-    logits = logits / settings.temperature
+    # Not divided: the graph's optimizer would do this for constants alone.
+    logits = logits * (np.float32(1) / np.float32(settings.temperature))
     if settings.top_k:
         most = min(settings.top_k, logits.shape[-1])
         least = ops.top_k(logits, most)[0][:, -1:]
@@ -95,10 +97,21 @@ def cut(logits, settings):
     return logits
 
 
+def cut_by(logits, temperature, top_k, top_p):
+    """The same with settings that are tensors: scalars, the temperature above 0."""
+    logits = logits * (1.0 / temperature)
+    rising = ops.sort(logits, axis=-1)
+    size = logits.shape[-1]
+    kept = ops.where(top_k > 0, ops.minimum(top_k, size), size)
+    least = ops.take(rising, size - kept, axis=-1)[:, None]
+    return _top_p(ops.where(logits < least, NEVER, logits), top_p)
+
+
 def _top_p(logits, share):
     order = ops.argsort(logits, axis=-1)  # The likeliest last.
     rising = ops.take_along_axis(ops.softmax(logits), order, axis=-1)
-    dropped = ops.cumsum(rising, axis=-1) <= 1 - share
+    # In float32, as where the share is a tensor.
+    dropped = ops.cumsum(rising, axis=-1) <= 1.0 - ops.cast(share, "float32")
     last = ops.arange(logits.shape[-1]) == logits.shape[-1] - 1
     dropped = ops.logical_and(dropped, ops.logical_not(last))
     rank = ops.argsort(order, axis=-1)

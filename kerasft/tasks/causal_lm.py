@@ -35,6 +35,7 @@ from kerasft.data.prompts import ChatTemplate
 from kerasft.data.windows import frame_of
 from kerasft.objectives import losses
 from kerasft.sampling.generate import compiled
+from kerasft.tasks.exporting import export_causal_lm
 from kerasft.tasks.feeding import Fed
 from kerasft.tasks.generating import Generating
 from kerasft.tasks.plain_text_task import PlainTextTask
@@ -227,6 +228,30 @@ class CausalLM(Generating, PlainTextTask):
         if not len(texts):
             return []
         return self.described(self.predict_rows(from_lists(list(texts)), batch_size))
+
+    def log_likelihoods(self, texts):
+        """Log-likelihood of each text, of all its tokens but the first."""
+        return [one["log_likelihood"] for one in self.predict_text(texts)]
+
+    def export(self, folder, rows=None, *, max_new_tokens=64, signature="text"):
+        """Write a SavedModel that takes prompts and loads without kerasft.
+
+        `generate(text, max_new_tokens, temperature, top_k, top_p, seed)` gives the same
+        `text` as `generate` of this task, `serving_default(text)` the likeliest one;
+        `score(text)` gives `log_likelihood` and `tokens`; `tokens` takes token ids and
+        gives `logits`. It is verified as `TextClassifier.export` says, and on prompts.
+
+        Args:
+            folder: where to; an earlier export there is replaced.
+            rows: your own rows, to verify on (the first thousand).
+            max_new_tokens: of `serving_default`.
+            signature: "text", or "tokens" for token ids alone.
+
+        Raises:
+            VerificationError: it does not give what the model gives.
+            UnsupportedTokenizerError: this kind of tokenizer has no exact graph.
+        """
+        export_causal_lm(self, folder, rows, max_new_tokens, signature)
 
     def described(self, logs):
         """One dict a row, as of `predict_text`, of what `predict_rows` gives."""

@@ -131,13 +131,13 @@ class Generating:
         if isinstance(prompts, str):
             raise SettingsError("generate takes a list of prompts: [prompt].")
         return [
-            self._text_ids(prompt)
+            self.text_ids(prompt)
             if isinstance(prompt, str)
             else self.chat(prompt, add_generation_prompt=True).ids.tolist()
             for prompt in prompts
         ]
 
-    def _text_ids(self, text):
+    def text_ids(self, text):
         """Ids of a text that goes on: what opens it, and no end."""
         opening = frame_of(self.tokenizer).ids[0].tolist()
         encode = self.tokenizer.backend.encode

@@ -87,6 +87,7 @@ EXPORTS = {
     "zero-shot by entailment": entailment,
 }
 WITHOUT_STRINGS = {"pretraining", "replaced_token_detection"}
+ELSEWHERE = {"causal_lm"}  # It needs another tokenizer: test_export_writing.py.
 
 
 def export(name, task, folder):
@@ -136,7 +137,7 @@ def asked(name, texts, task):
 
 def test_every_task_is_here():
     served = {name.split(" ")[0] for name in EXPORTS} - {"zero-shot"}
-    assert served | WITHOUT_STRINGS == set(TASKS)
+    assert served | WITHOUT_STRINGS | ELSEWHERE == set(TASKS)
 
 
 @pytest.fixture(scope="module")
