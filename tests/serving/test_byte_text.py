@@ -40,11 +40,11 @@ def test_random_ids_read_as_the_reference_reads_them(kind, skip_special):
 
 @pytest.mark.parametrize("kind", ["gpt2", "llama3"])
 def test_texts_come_back(kind):
-    own = byte_level(kind)
+    own = tokenizers.Tokenizer.from_str(byte_level(kind).to_str())
+    own.encode_special_tokens = True
     texts = list(adversarial_texts(1000, 2))
     ids = [one.ids for one in own.encode_batch(texts, add_special_tokens=False)]
-    read = tf.function(ByteText(own), reduce_retracing=True)
-    found = read(tf.ragged.constant(ids, tf.int32)).numpy()
+    found = ByteText(own)(tf.ragged.constant(ids, tf.int32)).numpy()
     assert [text.decode() for text in found] == texts
 
 
