@@ -15,6 +15,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from kerasft.layers.packing import packed_tokens
+from kerasft.serving.bare_spans import bare_pieces
 from kerasft.serving.saving import Limits, logits_of, save, tokens_function
 from kerasft.serving.windowed import pair_windows
 
@@ -68,7 +69,7 @@ def export_answerer(
 
 
 def _answers(model, face, graph, question, context):
-    pieces = graph.pieces(context)
+    pieces = bare_pieces(graph, context, graph.pieces(context))
     windows = pair_windows(graph, graph.pieces(question), pieces, face.overlap)
     with packed_tokens():
         logits = logits_of(model, windows.inputs)

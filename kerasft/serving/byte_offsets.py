@@ -26,6 +26,8 @@ class ByteOffsetGraph(ByteBPEGraph):
     are refused, too.
     """
 
+    keeps_spaces = True
+
     def __init__(self, tokenizer: str | tokenizers.Tokenizer, max_length: int):
         super().__init__(tokenizer, max_length)
         reference, misfits = self.reference, []

@@ -46,6 +46,8 @@ class OffsetGraph(WordPieceGraph):
     Args and errors are those of `WordPieceGraph`.
     """
 
+    keeps_spaces = False  # No token begins or ends with white space.
+
     def __init__(self, tokenizer: str | tokenizers.Tokenizer, max_length: int):
         super().__init__(tokenizer, max_length)
         reference = self.reference

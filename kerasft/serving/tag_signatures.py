@@ -21,6 +21,7 @@ from kerasft.layers.gradient import without_gradients
 from kerasft.layers.packing import packed_tokens
 from kerasft.objectives.span_metrics import entity_bounds
 from kerasft.objectives.spans import TagSet
+from kerasft.serving.bare_spans import bare
 from kerasft.serving.saving import (
     Limits,
     logits_of,
@@ -91,8 +92,11 @@ def _entities(model, face, graph, text):
         tags, chances = _best(face, words, tf.sequence_mask(count))
     row, begin, stop, label = _spans(face, tags, count)
     shift = tf.gather(tf.cumsum(count, exclusive=True), row)
-    start = tf.gather(pieces.starts.flat_values[is_first], shift + begin)
-    end = tf.gather(pieces.ends.flat_values[is_last], shift + stop - 1)
+    starts, ends = pieces.starts.flat_values[is_first], pieces.ends.flat_values[is_last]
+    if graph.keeps_spaces:
+        starts, ends = bare(text, pieces.ids.value_rowids()[is_first], starts, ends)
+    start = tf.gather(starts, shift + begin)
+    end = tf.gather(ends, shift + stop - 1)
     return {
         "row": row,
         "label": label,

@@ -15,6 +15,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from kerasft.layers.packing import packed_tokens
+from kerasft.serving.bare_spans import bare_pieces
 from kerasft.serving.saving import (
     Limits,
     logits_of,
@@ -53,7 +54,7 @@ def export_triples(
     signatures = {"tokens": tokens, "serving_default": tokens}
 
     def serve(text):
-        pieces = graph.pieces(text)
+        pieces = bare_pieces(graph, text, graph.pieces(text))
         windows = text_windows(graph, pieces, overlap)
         with packed_tokens():
             logits = logits_of(model, windows.inputs)

@@ -1,8 +1,9 @@
 """Every task that serves strings answers, without kerasft, as it does in memory.
 
 All SavedModels are asked 500 strings, real and strange ones, in one process that has
-TensorFlow and tensorflow_text alone; of a tiny checkpoint and of a real one. Quickly
-only those of a few tasks are: others have their own files, `test_export*.py`.
+TensorFlow and tensorflow_text alone; of tiny checkpoints, one with a tokenizer of
+words and one of bytes, and of a real one. Quickly only those of a few tasks are: others
+have their own files, `test_export*.py`.
 """
 
 import functools
@@ -10,6 +11,7 @@ import functools
 import keras
 import numpy as np
 import pytest
+from byte_tokenizers import byte_level
 from lone_process import ask
 from same_answers import SAME
 from tiny_tasks import LABELS, TAGS, save_tiny_bert
@@ -21,8 +23,11 @@ from kerasft.serving.verify_relations import relations_to_ask
 from kerasft.tasks import TASKS, exporting
 
 FEW, MANY = 60, 500
-QUICK = ("masked_lm", "multiple_choice", "zero-shot by nearness")
-KINDS = ("tiny", "minilm")
+QUICK = {
+    "tiny": ("masked_lm", "multiple_choice", "zero-shot by nearness"),
+    "bytes": ("text_classifier of pairs", "masked_lm", "question_answerer"),
+}
+KINDS = ("tiny", "bytes", "minilm")
 LENGTH = 40  # Tokens that a model takes.
 
 
@@ -99,10 +104,11 @@ def export(name, task, folder):
 
 def masked(text, seed, reading):
     """The beginning of a text, with masks in it, that is short enough."""
-    (found,) = with_masks([text], "[MASK]", seed)
-    while len(reading.encode(found).ids) > LENGTH:  # A mask may split a word.
+    mask = reading.mask
+    (found,) = with_masks([text], mask, seed)
+    while len(reading.backend.encode(found).ids) > LENGTH:  # It may split a word.
         text = text[: len(text) // 2]
-        (found,) = with_masks([text], "[MASK]", seed)
+        (found,) = with_masks([text], mask, seed)
     return found
 
 
@@ -116,7 +122,7 @@ def asked(name, texts, task):
         rows = relations_to_ask(texts)
         return {key: [row[key] for row in rows] for key in rows[0]}
     if name == "masked_lm":
-        reading = task.tokenizer.reading_masks().backend
+        reading = task.tokenizer.reading_masks()
         return {"text": [masked(text, i, reading) for i, text in enumerate(texts)]}
     if name == "multiple_choice":
         several = [
@@ -144,7 +150,22 @@ def test_every_task_is_here():
 def checkpoints(tmp_path_factory):
     keras.utils.set_random_seed(0)
     tiny = save_tiny_bert(tmp_path_factory.mktemp("tiny"), num_layers=1)
-    return {"tiny": lambda _: tiny, "minilm": lambda ask: ask("minilm")}
+    own = byte_level("roberta")
+    bytes_ = save_tiny_bert(
+        tmp_path_factory.mktemp("bytes"),
+        "roberta",
+        num_layers=1,
+        vocab_size=own.get_vocab_size(),
+        type_vocab_size=1,
+        max_position_embeddings=LENGTH + 2,
+    )
+    own.save(str(bytes_ / "tokenizer.json"))
+    (bytes_ / "tokenizer_config.json").write_text('{"mask_token": "<mask>"}')
+    return {
+        "tiny": lambda _: tiny,
+        "bytes": lambda _: bytes_,
+        "minilm": lambda ask: ask("minilm"),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +196,7 @@ def answered(folder, kind, count, vader_texts, place):
             weight.assign(weight * 10)
         return task
 
-    chosen = QUICK if count == FEW else EXPORTS
+    chosen = QUICK[kind] if count == FEW else EXPORTS
     tasks = {name: EXPORTS[name](made) for name in chosen}
     with pytest.MonkeyPatch.context() as patch:
         # The proof itself is tested in tests/serving.
@@ -187,7 +208,7 @@ def answered(folder, kind, count, vader_texts, place):
     return {name: (tasks[name], given[name], answers[name]) for name in chosen}
 
 
-CASES = [("tiny", FEW, name) for name in QUICK]
+CASES = [(kind, FEW, name) for kind in QUICK for name in QUICK[kind]]
 CASES += [
     pytest.param(kind, MANY, name, marks=pytest.mark.slow)
     for kind in KINDS
