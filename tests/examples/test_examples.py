@@ -15,8 +15,8 @@ SCRIPTS = sorted(p.stem for p in FOLDER.glob("*.py") if p.stem != "real_inputs")
 NOTEBOOKS = sorted(path.name for path in FOLDER.glob("*.ipynb"))
 LONG = (
     *("answer_questions", "choose", "continue_pretraining", "embed_texts"),
-    *("few_shot", "find_triples", "pretrain_from_scratch"),
-    *("relate_words", "tag_words"),
+    *("dialogue", "few_shot", "find_triples", "pretrain_from_scratch"),
+    *("pretrain_tiny_gpt", "relate_words", "tag_words"),
 )
 FEW = {"ROWS": "40", "EPOCHS": "1"}
 
