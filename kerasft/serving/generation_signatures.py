@@ -66,20 +66,22 @@ class WriterGraph(tf.Module):
         self.tokens = tokens
         self.texts = texts
 
-    def ids(self, text, face, closed=False):
-        """Ids of texts, ragged int32 (batch, tokens), the opening before them."""
+    def ids(self, text):
+        """Ids of texts, ragged int32 (batch, tokens)."""
         with tf.device("CPU"):
-            ids = tf.cast(self.tokens.token_ids(text), tf.int32)
-            parts = [_every_row(face.opening, text), ids]
-            if closed:
-                parts.append(_every_row(face.closing, text))
-            return tf.concat(parts, axis=1)
+            return tf.cast(self.tokens.token_ids(text), tf.int32)
 
 
-def _every_row(ids, text):
-    """The same ids for each text, ragged."""
+def _framed(before, ids, after=()):
+    """Ids, ragged (batch, tokens), with the same ones before and after each row."""
+    with tf.device("CPU"):
+        sides = [_every_row(side, ids) for side in (before, after)]
+        return tf.concat([sides[0], ids, sides[1]], axis=1)
+
+
+def _every_row(ids, rows):
     ids = tf.constant([ids], tf.int32, shape=(1, len(ids)))
-    return tf.RaggedTensor.from_tensor(tf.tile(ids, [tf.shape(text)[0], 1]))
+    return tf.RaggedTensor.from_tensor(tf.tile(ids, [rows.nrows(), 1]))
 
 
 def export_writer(
@@ -132,7 +134,7 @@ def _text_signatures(task, face, graph):
 
 def _written(decoding, face, graph, text, told):
     """What follows prompts, strings (batch,)."""
-    ids = graph.ids(text, face)
+    ids = _framed(face.opening, graph.ids(text))
     count = told.pop("max_new_tokens")
     with tf.control_dependencies(_room(ids, count, face)):
         # Padded on the left.
@@ -167,7 +169,8 @@ def _room(ids, count, face):
 
 
 def _scores(task, face, graph, text):
-    ids = graph.ids(text, face, closed=True)
+    own = graph.ids(text)
+    ids = _framed(face.opening, own, face.closing)
     lengths = tf.cast(ids.row_lengths(), tf.int32)
     fits = tf.debugging.assert_less_equal(
         lengths,
@@ -181,8 +184,10 @@ def _scores(task, face, graph, text):
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
         dense[:, 1:], logits[:, :-1]
     )
-    counted = tf.cast(mask[:, 1:], tf.float32)
+    # A text of no token has no opening and no end.
+    some = own.row_lengths() > 0
+    counted = tf.cast(mask[:, 1:], tf.float32) * tf.cast(some, tf.float32)[:, None]
     return {
         "log_likelihood": -tf.reduce_sum(losses * counted, axis=1),
-        "tokens": tf.maximum(lengths - 1, 0),
+        "tokens": tf.where(some, lengths - 1, 0),
     }

@@ -35,10 +35,10 @@ from kerasft.data.prompts import ChatTemplate
 from kerasft.data.windows import frame_of
 from kerasft.objectives import losses
 from kerasft.sampling.generate import compiled
-from kerasft.tasks.exporting import export_causal_lm
 from kerasft.tasks.feeding import Fed
 from kerasft.tasks.generating import Generating
 from kerasft.tasks.plain_text_task import PlainTextTask
+from kerasft.tasks.text_exports import export_causal_lm
 
 GENERATION_CONFIG = "generation_config.json"
 

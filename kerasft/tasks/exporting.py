@@ -7,7 +7,6 @@ from kerasft.tasks.answer_decoding import N_BEST
 
 VERIFIED_ROWS = 1_000
 VERIFIED_FUZZ = 2_000
-VERIFIED_PROMPTS = 60
 # In half precision the last bits depend on the kernel, and on the shape of the batch.
 TOLERANCES = {"float32": 1e-5, "mixed_bfloat16": 3e-2, "mixed_float16": 3e-3}
 
@@ -202,47 +201,6 @@ def export_zero_shot_classifier(classifier, folder, rows):
         verify_export(new, classifier.scores, texts, None, tolerance)
 
     return export_zero_shot(folder, task, face, graph, check)
-
-
-def export_causal_lm(task, folder, rows, max_new_tokens, signature):
-    """See `CausalLM.export`."""
-    from kerasft.data.windows import frame_of
-    from kerasft.serving.byte_text import ByteText
-    from kerasft.serving.generation_signatures import (
-        WriterFace,
-        WriterGraph,
-        export_writer,
-    )
-    from kerasft.serving.tokenizer_graphs import token_graph
-    from kerasft.serving.verify import verify_tokenizer
-    from kerasft.serving.verify_generation import verify_generation
-
-    raise_unless_signature(signature)
-    tokenizer, config = task.tokenizer, task.backbone.config
-    opening, closing = (tuple(ids.tolist()) for ids in frame_of(tokenizer).ids)
-    face = WriterFace(
-        limits_of(task),
-        config.max_position_embeddings,
-        opening,
-        closing or task.end_ids[:1],
-        task.end_ids,
-        max_new_tokens,
-    )
-    if signature == "tokens":
-        return export_writer(folder, task, face)
-    tokens = token_graph(tokenizer)
-    graph = WriterGraph(tokens, ByteText(tokenizer.backend))
-    texts, _ = samples(rows, False, sorted(tokenizer.backend.get_vocab()))
-    verify_tokenizer(tokens, tokens.reference.tokenizer, texts, None, VERIFIED_FUZZ)
-    room = min(tokenizer.max_length, config.max_position_embeddings) - 9
-    short = [text for text in texts if 0 < len(task.text_ids(text)) <= room]
-
-    def check(new):
-        tolerance = TOLERANCES[task.backbone.dtype_policy.name]
-        asked = short[:VERIFIED_PROMPTS]
-        verify_generation(new, task.generate, task.log_likelihoods, asked, tolerance)
-
-    return export_writer(folder, task, face, graph, check)
 
 
 def export_tokens(task, folder, signature):

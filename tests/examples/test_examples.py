@@ -16,7 +16,7 @@ NOTEBOOKS = sorted(path.name for path in FOLDER.glob("*.ipynb"))
 LONG = (
     *("answer_questions", "choose", "continue_pretraining", "embed_texts"),
     *("dialogue", "few_shot", "find_triples", "pretrain_from_scratch"),
-    *("pretrain_tiny_gpt", "relate_words", "tag_words"),
+    *("pretrain_tiny_gpt", "relate_words", "summarise_with_gpt", "tag_words"),
 )
 FEW = {"ROWS": "40", "EPOCHS": "1"}
 

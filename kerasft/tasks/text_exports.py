@@ -1,0 +1,52 @@
+"""Causal language models as SavedModels, proved against the task."""
+
+from kerasft.tasks.exporting import (
+    TOLERANCES,
+    VERIFIED_FUZZ,
+    limits_of,
+    raise_unless_signature,
+    samples,
+)
+
+VERIFIED_PROMPTS = 60
+
+
+def export_causal_lm(task, folder, rows, max_new_tokens, signature):
+    """See `CausalLM.export`."""
+    from kerasft.data.windows import frame_of
+    from kerasft.serving.byte_text import ByteText
+    from kerasft.serving.generation_signatures import (
+        WriterFace,
+        WriterGraph,
+        export_writer,
+    )
+    from kerasft.serving.tokenizer_graphs import token_graph
+    from kerasft.serving.verify import verify_tokenizer
+    from kerasft.serving.verify_generation import verify_generation
+
+    raise_unless_signature(signature)
+    tokenizer, config = task.tokenizer, task.backbone.config
+    opening, closing = (tuple(ids.tolist()) for ids in frame_of(tokenizer).ids)
+    face = WriterFace(
+        limits_of(task),
+        config.max_position_embeddings,
+        opening,
+        closing or task.end_ids[:1],
+        task.end_ids,
+        max_new_tokens,
+    )
+    if signature == "tokens":
+        return export_writer(folder, task, face)
+    tokens = token_graph(tokenizer)
+    graph = WriterGraph(tokens, ByteText(tokenizer.backend))
+    texts, _ = samples(rows, False, sorted(tokenizer.backend.get_vocab()))
+    verify_tokenizer(tokens, tokens.reference.tokenizer, texts, None, VERIFIED_FUZZ)
+    room = min(tokenizer.max_length, config.max_position_embeddings) - 9
+    short = [text for text in texts if 0 < len(task.text_ids(text)) <= room]
+
+    def check(new):
+        tolerance = TOLERANCES[task.backbone.dtype_policy.name]
+        asked = short[:VERIFIED_PROMPTS]
+        verify_generation(new, task.generate, task.log_likelihoods, asked, tolerance)
+
+    return export_writer(folder, task, face, graph, check)
