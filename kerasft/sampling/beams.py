@@ -33,7 +33,7 @@ class BeamSearch:
         self.pad_id = pad_id
         self.beams = settings.num_beams
 
-    def begin(self, ids, mask, rows, capacity):
+    def begin(self, ids, mask, rows, seed, capacity):
         """Read prompts, padded on the left, (prompts, width); choose first tokens."""
         count, width = ops.shape(ids)
         beams, caches = self.beams, self.decoder.empty(count, capacity)

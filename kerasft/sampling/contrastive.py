@@ -21,7 +21,7 @@ class Contrastive(Decoding):
     before, of length 1.
     """
 
-    def begin(self, ids, mask, rows, capacity):
+    def begin(self, ids, mask, rows, seed, capacity):
         """Read prompts, padded on the left; choose the first token of each."""
         count, width = ops.shape(ids)
         more = ((0, 0), (0, capacity - width))

@@ -26,14 +26,15 @@ class Decoding:
         self.end_ids = tuple(end_ids)
         self.pad_id = pad_id
 
-    def begin(self, ids, mask, rows, capacity, **told):
+    def begin(self, ids, mask, rows, seed, capacity, **told):
         """Read prompts, padded on the left; choose the first token of each.
 
         Args:
             ids, mask: int32 (rows, width).
             rows: int32 (rows,) numbers, which seeds depend on.
-            capacity: places of the cache, more than `width`; an integer or a tensor.
-            **told: what else the state holds, such as another `seed`.
+            seed: of the choices, an integer or a scalar.
+            capacity: places of the cache, more than `width`; an integer or a scalar.
+            **told: what else the state holds.
 
         Returns:
             The state, a dict of tensors.
@@ -48,7 +49,7 @@ class Decoding:
             "next": ops.convert_to_tensor(width, "int32"),
             "lengths": ops.sum(mask, axis=1),
             "finished": ops.zeros((count,), "bool"),
-            "seed": ops.convert_to_tensor(self.settings.seed, "uint32"),
+            "seed": ops.cast(seed, "uint32"),
             **told,
         }
         caches = self.decoder.empty(count, capacity)

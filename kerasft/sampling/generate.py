@@ -1,5 +1,7 @@
 """Prompts to texts, in blocks of tokens, so that one can look in between."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 
@@ -20,8 +22,16 @@ def way_of(settings):
     return Contrastive if settings.penalty_alpha else Decoding
 
 
+def traced(settings):
+    """The settings that a compiled loop depends on; others may differ from these."""
+    kept = {"seed": 0, "stop": (), "num_return_sequences": 1}
+    if settings.num_beams == 1:
+        kept["max_new_tokens"] = max(1, settings.min_new_tokens)
+    return replace(settings, **kept)
+
+
 class Generation:
-    """Compiled generation with one set of settings.
+    """Compiled generation, for all settings that have the same `traced` ones.
 
     Args:
         decoder: a `CachedDecoder`.
@@ -32,17 +42,17 @@ class Generation:
 
     def __init__(self, decoder, settings, end_ids, pad_id):
         way = way_of(settings)(decoder, settings, end_ids, pad_id)
-        self.settings = settings
         self.end_ids = tuple(end_ids)
         self.pad_id = pad_id
         self._begin, self._advance = compiled(way.begin), compiled(way.advance)
 
-    def blocks(self, prompts, rows, size=BLOCK):
+    def blocks(self, prompts, rows, settings, size=BLOCK):
         """Generate, `size` tokens at a time.
 
         Args:
             prompts: list of lists of ids, none empty.
-            rows: number of each, which seeds depend on.
+            rows: number of each, which the choices depend on.
+            settings: `Sampling`.
             size: tokens of a block.
 
         Yields:
@@ -50,12 +60,13 @@ class Generation:
             one prompt behind one another. Send a bool for each row to end rows.
         """
         ids, mask = left_padded(prompts, self.pad_id)
-        width, most = ids.shape[1], self.settings.max_new_tokens
-        made = 1
-        capacity = width + min(most, BLOCK)
-        state = self._begin(ids, mask, np.asarray(rows, "int32"), np.int32(capacity))
+        width, most = ids.shape[1], settings.max_new_tokens
+        made, capacity = 1, width + min(most, BLOCK)
+        numbers = np.asarray(rows, "int32")
+        seed = np.uint32(settings.seed)
+        state = self._begin(ids, mask, numbers, seed, np.int32(capacity))
         while True:
-            ended = yield self._texts(state, width)
+            ended = yield self._texts(state, width, settings.num_return_sequences)
             if ended is not None:
                 state = state | {"finished": state["finished"] | np.asarray(ended)}
             if made >= most or bool(np.all(state["finished"])):
@@ -67,13 +78,13 @@ class Generation:
             state = self._advance(state, np.int32(count))
             made = int(state["next"]) - width
 
-    def _texts(self, state, width):
-        """Ids of each text, up to its end."""
+    def _texts(self, state, width, best_of):
+        """Ids of each text, up to its end; of beams the best so many of a prompt."""
         if "best" not in state:
             tokens = np.asarray(state["tokens"])[:, width : int(state["next"])]
             return [self._cut(row) for row in tokens.tolist()]
         best = np.asarray(state["best"])[:, :, width : int(state["next"])]
-        best = best[:, : self.settings.num_return_sequences]
+        best = best[:, :best_of]
         scores = np.asarray(state["best_scores"])
         if not (scores[:, 0] > -1e8).all() or not np.all(state["finished"]):
             return [[] for _ in range(best.shape[0] * best.shape[1])]

@@ -179,11 +179,10 @@ def _spread(numbers):
     return numbers
 
 
-def chosen(logits, settings, rows, step, seed=None):
+def chosen(logits, settings, rows, step, seed):
     """The next token of each row, int32 (rows,)."""
     if not settings.chooses:
         return ops.cast(ops.argmax(logits, axis=-1), "int32")
-    seed = settings.seed if seed is None else seed
     return drawn(cut(logits, settings), seed, rows, step)
 
 

@@ -131,7 +131,10 @@ BOUNDS = {
         lambda value: all(isinstance(text, str) and text for text in value),
         "strings that are not empty",
     ),
-    "seed": _integer(0),
+    "seed": (
+        lambda value: type(value) is int and 0 <= value < 2**31,
+        "an integer from 0 to below 2 to the 31st",
+    ),
 }
 
 

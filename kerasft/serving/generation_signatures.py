@@ -141,9 +141,9 @@ def _written(decoding, face, graph, text, told):
         prompts = ids[:, ::-1].to_tensor(decoding.pad_id)[:, ::-1]
         mask = tf.ones_like(ids)[:, ::-1].to_tensor(0)[:, ::-1]
     rows, width = tf.unstack(tf.shape(prompts))
-    told["seed"] = tf.cast(told["seed"], tf.uint32)
+    numbers, seed = tf.range(rows), told.pop("seed")
     with without_gradients():
-        state = decoding.begin(prompts, mask, tf.range(rows), width + count, **told)
+        state = decoding.begin(prompts, mask, numbers, seed, width + count, **told)
         state = decoding.advance(state, count - 1)
     made = state["tokens"][:, width:]
     is_end = tf.zeros_like(made)

@@ -6,9 +6,10 @@ from kerasft._errors import DataError, SettingsError
 from kerasft.data.progress import bar
 from kerasft.data.windows import frame_of
 from kerasft.sampling.cached import CachedDecoder
-from kerasft.sampling.generate import BLOCK, Generation
+from kerasft.sampling.generate import BLOCK, Generation, traced
 from kerasft.sampling.settings import Sampling
 
+KEPT = 8  # Compiled loops.
 STOP_BLOCK = 16  # Tokens between two looks for a stop string.
 INCOMPLETE = "\ufffd"  # What part of a character reads.
 
@@ -71,7 +72,7 @@ class Generating:
         rows = [number * copies + copy for number in chosen for copy in range(copies)]
         repeated = [prompts[number] for number in chosen for _ in range(copies)]
         size = STOP_BLOCK if sampling.stop else BLOCK
-        blocks = self._generation(sampling).blocks(repeated, rows, size)
+        blocks = self._generation(sampling).blocks(repeated, rows, sampling, size)
         texts = next(blocks)
         while True:
             ended = None
@@ -101,7 +102,8 @@ class Generating:
             )
         (ids,) = self._prompt_ids([prompt])
         self._raise_unless_room([ids], sampling)
-        blocks, told = self._generation(sampling).blocks([ids], [0], 1), ""
+        blocks = self._generation(sampling).blocks([ids], [0], sampling, 1)
+        told = ""
         for (row,) in blocks:
             text = self._text_after(ids, row)
             if any(stop in text for stop in sampling.stop):
@@ -116,16 +118,14 @@ class Generating:
             yield text[len(told) :]
 
     def _generation(self, sampling):
-        """The compiled generation of these settings; the last few are kept."""
-        known = self.__dict__.setdefault("_generations", {})
-        if sampling not in known:
-            if len(known) >= 8:
+        """The compiled generation for these settings; the last few are kept."""
+        known, key = self.__dict__.setdefault("_generations", {}), traced(sampling)
+        if key not in known:
+            if len(known) >= KEPT:
                 known.pop(next(iter(known)))
             decoder = CachedDecoder(self.backbone, self.head)
-            known[sampling] = Generation(
-                decoder, sampling, self.end_ids, self.tokenizer.pad_id
-            )
-        return known[sampling]
+            known[key] = Generation(decoder, key, self.end_ids, self.tokenizer.pad_id)
+        return known[key]
 
     def _prompt_ids(self, prompts):
         if isinstance(prompts, str):

@@ -95,9 +95,20 @@ def test_blocks_of_any_size_give_the_same_texts(decoders):
     found = []
     for size in (1, 4, 64):
         made = Generation(decoder, settings, (7,), 0)
-        *_, last = made.blocks(prompts_of(3), [0, 1, 2], size)
+        *_, last = made.blocks(prompts_of(3), [0, 1, 2], settings, size)
         found.append(last)
     assert found[0] == found[1] == found[2]
+
+
+def test_another_seed_or_length_compiles_nothing_anew(decoders):
+    _, task = decoders["gpt2"]
+    task._generations.clear()
+    for settings in ({"seed": 1}, {"seed": 2, "max_new_tokens": 5}, {"stop": ["x"]}):
+        task.generate(
+            ["a good film"], **{"max_new_tokens": 3, "temperature": 1.0} | settings
+        )
+    (loop,) = task._generations.values()
+    assert loop._begin.experimental_get_tracing_count() == 1
 
 
 def test_a_cache_that_grows_gives_the_same_texts(decoders, monkeypatch):
