@@ -10,28 +10,21 @@ Source: Wu et al. 2016 (arXiv:1609.08144), section 7, for the length.
 import keras
 from keras import ops
 
-from kerasft.sampling.cached import CachedDecoder, positions_of, reordered
+from kerasft.sampling.cached import positions_of, reordered
+from kerasft.sampling.decode import Decoding
 from kerasft.sampling.samplers import NEVER, History, penalised, without_ends
 
 
-class BeamSearch:
+class BeamSearch(Decoding):
     """Generation by `settings.num_beams` beams.
 
     The state's rows are those of all beams, those of a prompt behind one another.
-
-    Args:
-        decoder: a `CachedDecoder`.
-        settings: `Sampling`.
-        end_ids: tokens that end a text.
-        pad_id: what stands behind an end.
     """
 
-    def __init__(self, decoder: CachedDecoder, settings, end_ids, pad_id):
-        self.decoder = decoder
-        self.settings = settings
-        self.end_ids = tuple(end_ids)
-        self.pad_id = pad_id
-        self.beams = settings.num_beams
+    @property
+    def beams(self):
+        """How many each prompt has."""
+        return self.settings.num_beams
 
     def begin(self, ids, mask, rows, seed, capacity):
         """Read prompts, padded on the left, (prompts, width); choose first tokens."""
@@ -64,27 +57,10 @@ class BeamSearch:
         }
         return self._with_tokens(state, logits)
 
-    def advance(self, state, count):
-        """Make at most `count` more tokens, a scalar; fewer if the search ends."""
-
-        def goes_on(state, made):
-            return ops.logical_and(
-                made < count, ops.logical_not(ops.all(state["finished"]))
-            )
-
-        def step(state, made):
-            last = state["next"] - 1
-            logits, _, caches = self.decoder.step(
-                ops.take(state["tokens"], last, axis=1)[:, None],
-                state["mask"],
-                state["lengths"][:, None] - 1,
-                state["caches"],
-                last,
-            )
-            return self._with_tokens(state | {"caches": caches}, logits), made + 1
-
-        start = ops.convert_to_tensor(0, "int32")
-        return ops.while_loop(goes_on, step, (state, start))[0]
+    def _stepped(self, state):
+        """The state after one more token of each beam."""
+        logits, caches = self._logits(state)
+        return self._with_tokens(state | {"caches": caches}, logits)
 
     def _with_tokens(self, state, logits):
         """The state with a token more in each beam, the beams sorted out anew."""

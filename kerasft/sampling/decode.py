@@ -74,16 +74,17 @@ class Decoding:
 
     def _stepped(self, state):
         """The state after one more token."""
+        logits, caches = self._logits(state)
+        return self._with_token(state | {"caches": caches}, logits)
+
+    def _logits(self, state):
+        """Logits after the last token of each row, and the caches with it."""
         last = state["next"] - 1
         ids = ops.take(state["tokens"], last, axis=1)[:, None]
-        logits, _, caches = self.decoder.step(
-            ids,
-            state["mask"],
-            state["lengths"][:, None] - 1,
-            state["caches"],
-            last,
-        )
-        return self._with_token(state | {"caches": caches}, logits)
+        positions = state["lengths"][:, None] - 1
+        mask, caches = state["mask"], state["caches"]
+        logits, _, caches = self.decoder.step(ids, mask, positions, caches, last)
+        return logits, caches
 
     def _chosen(self, logits, state, made):
         """The next token of each row, int32 (rows,)."""
