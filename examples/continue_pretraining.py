@@ -1,9 +1,9 @@
 """Let a pretrained BERT read your own texts, by guessing hidden words, and ask it some.
 
 Command   python examples/continue_pretraining.py
-Minutes   13 on two cores (estimated from a few steps)
-Expected  loss of hidden words in unread articles at least 20 % lower than before (34 %
-          lower with `--rows 40 --epochs 1`; the whole is not measured yet)
+Minutes   17 on two cores that were busy with other work, too
+Expected  loss of hidden words in unread articles 4.63, 11.09 before: 58 % lower, and
+          lower than by frequency alone (7.12); "The prime [MASK] said ...": minister
 
 The checkpoint is MiniLM-L6, which comes without a head for this, so its head starts
 anew; the texts are 2,225 BBC articles, of which a fifth is kept unread. No labels are
