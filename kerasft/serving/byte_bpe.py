@@ -16,6 +16,7 @@ Source: ByteLevel, Split and BPE of huggingface/tokenizers 0.23; Radford et al. 
 import tensorflow as tf
 import tokenizers
 
+from kerasft.serving.added_tokens import AddedTokens, has_added_tokens
 from kerasft.serving.byte_reference import read_byte_reference
 from kerasft.serving.composing import Composer
 from kerasft.serving.lookup import lookup
@@ -44,12 +45,26 @@ class ByteBPEGraph(TokenGraph):
             self._compose = Composer() if reference.composes else tf.identity
             self._split = SplitGraph(reference.expression)
             self._merges = Merges(reference.id_of_byte, reference.merges)
+            added = has_added_tokens(reference.tokenizer)
+            self._added = AddedTokens(reference.tokenizer) if added else None
             words, ids = [*reference.words], [*reference.words.values()]
             self._id_of_word = lookup(words, ids, -1, tf.string)
 
     def token_ids(self, text):
         """See `TokenGraph.token_ids`."""
-        _, begins, tokens = self.cut(self.prefixed(self._compose(text)))
+        if self._added is None:
+            return self._ids_of(self._compose(text))
+        if self._added.normalized:
+            text = self._compose(text)
+        parts, added = self._added(text)
+        texts = tf.where(added < 0, parts.flat_values, "")
+        ids = self._ids_of(texts if self._added.normalized else self._compose(texts))
+        added = tf.ragged.boolean_mask(added[:, None], added[:, None] >= 0)
+        return parts.with_values(tf.concat([ids, added], 1)).merge_dims(1, 2)
+
+    def _ids_of(self, text):
+        """As `token_ids`, of texts that are composed and hold no added tokens."""
+        _, begins, tokens = self.cut(self.prefixed(text))
         return begins.with_values(tokens).merge_dims(1, 2)
 
     def prefixed(self, text):

@@ -13,6 +13,7 @@ Source: ByteLevel::pre_tokenize and process_offsets of huggingface/tokenizers 0.
 import tensorflow as tf
 import tokenizers
 
+from kerasft.serving.added_tokens import has_added_tokens
 from kerasft.serving.byte_bpe import ByteBPEGraph
 from kerasft.serving.byte_reference import letters_of_bytes
 from kerasft.serving.offsets import LONGER_FROM, TextPieces
@@ -22,8 +23,8 @@ from kerasft.serving.reference import raise_if_unsupported
 class ByteOffsetGraph(ByteBPEGraph):
     """A `ByteBPEGraph` that knows the characters of each token.
 
-    Args and errors are those of `ByteBPEGraph`; a normaliser and bytes without tokens
-    are refused, too.
+    Args and errors are those of `ByteBPEGraph`; a normaliser, bytes without tokens
+    and added tokens are refused, too.
     """
 
     keeps_spaces = True
@@ -35,6 +36,8 @@ class ByteOffsetGraph(ByteBPEGraph):
             misfits.append("normalizer is NFC: where composed letters are from is lost")
         if len(set(reference.id_of_byte)) < 256:
             misfits.append("it has no token for some bytes, so that places are lost")
+        if has_added_tokens(reference.tokenizer):
+            misfits.append("it has added tokens that are not special")
         raise_if_unsupported(misfits)
         entries = _entries(reference.tokenizer)
         space = letters_of_bytes()[ord(" ")]

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 import tokenizers
 
+from kerasft.serving.added_tokens import added_misfits
 from kerasft.serving.reference import (
     Piece,
     raise_if_unsupported,
     side_misfits,
-    token_misfits,
 )
 from kerasft.serving.split_regex import GPT2
 
@@ -91,7 +91,7 @@ def read_byte_reference(tokenizer: str | tokenizers.Tokenizer) -> ByteReference:
         tokenizer if isinstance(tokenizer, str) else tokenizer.to_str()
     )
     config = json.loads(own.to_str())
-    misfits = [*side_misfits(config), *token_misfits(config), *_misfits(config, own)]
+    misfits = [*side_misfits(config), *added_misfits(own), *_misfits(config, own)]
     raise_if_unsupported(misfits)
     if not own.padding:
         pad = next(pad for pad in PADS if own.token_to_id(pad) is not None)

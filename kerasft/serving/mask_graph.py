@@ -10,6 +10,7 @@ Source: AddedVocabulary::extract_and_normalize of huggingface/tokenizers 0.23.
 import tensorflow as tf
 
 from kerasft.data.tokenizer import Tokenizer
+from kerasft.serving.added_tokens import overlap
 from kerasft.serving.reference import UnsupportedTokenizerError
 from kerasft.serving.split_regex import spaces
 from kerasft.serving.token_graph import TokenGraph
@@ -82,7 +83,7 @@ def _plain_mask(backend, mask):
     if token.single_word:
         misfits.append("is found as a whole word alone (single_word)")
     others = [one.content for one in added if one.content != mask]
-    both = [other for other in others if _overlap(mask, other)]
+    both = [other for other in others if overlap(mask, other)]
     if both:
         misfits.append(f"may overlap with other special tokens: {both[:5]}")
     if misfits:
@@ -92,11 +93,3 @@ def _plain_mask(backend, mask):
             + ". Export with token ids as input instead (signature='tokens')."
         )
     return token
-
-
-def _overlap(one, other):
-    """Whether two strings can have a character of a text in common."""
-    if one in other or other in one:
-        return True
-    ends = range(1, min(len(one), len(other)))
-    return any(one[-n:] == other[:n] or other[-n:] == one[:n] for n in ends)

@@ -68,7 +68,7 @@ def read_reference(tokenizer: str | tokenizers.Tokenizer) -> Reference:
         tokenizer if isinstance(tokenizer, str) else tokenizer.to_str()
     )
     config = json.loads(own.to_str())
-    misfits = [*_component_misfits(config), *token_misfits(config)]
+    misfits = [*_component_misfits(config), *_token_misfits(config)]
     misfits += _vocabulary_misfits(config)
     raise_if_unsupported(misfits or [*_template_misfits(config["post_processor"])])
     model, padding = config["model"], config["padding"]
@@ -124,8 +124,7 @@ def side_misfits(config: dict) -> Iterator[str]:
             yield f"{part} is on the left, the graph does it on the right"
 
 
-def token_misfits(config: dict) -> Iterator[str]:
-    """Added tokens of a tokenizer.json that no graph knows."""
+def _token_misfits(config):
     plain = [t["content"] for t in config["added_tokens"] if not t["special"]]
     if plain:
         yield (

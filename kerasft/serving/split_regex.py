@@ -16,6 +16,7 @@ expression of GPT-2).
 """
 
 import functools
+import itertools
 import re
 from dataclasses import dataclass
 
@@ -27,6 +28,7 @@ from kerasft.serving.characters import CODE_POINTS, SURROGATES
 from kerasft.serving.reference import UnsupportedTokenizerError
 
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+FOLDED = "(?i:"
 AHEAD = r"\s+(?!\S)"
 # What is not listed, as `^`, `\b`, `a++` and `a{2}?`, cannot be translated.
 PART = re.compile(
@@ -70,6 +72,7 @@ def read_regex(expression: str) -> Kinds:
         UnsupportedTokenizerError: parts of it cannot be translated exactly.
     """
     parts = list(_parts(expression))
+    _raise_if_folded_together(expression, [text for _, text in parts])
     members = _members({part for kind, part in parts if kind == "one"})
     kind_of_point = np.zeros(CODE_POINTS, np.int64)
     for found in members.values():
@@ -93,9 +96,19 @@ def read_regex(expression: str) -> Kinds:
     )
 
 
+def _raise_if_folded_together(expression, parts):
+    """Refuse letters that without case are one character together, as "ss" is "ß"."""
+    together = [i for i in range(CODE_POINTS) if len(chr(i).casefold()) > 1]
+    for one, other in itertools.pairwise(parts):
+        if one.startswith(FOLDED) and other.startswith(FOLDED):
+            both = f"{one[:-1]}{other.removeprefix(FOLDED)}"
+            if _asked(both, np.array(together)).any():
+                raise _unsupported(expression, both)
+
+
 def _members(parts):
     """Part of an expression -> bool (0x110000,): the code points it is a match of."""
-    sets = {part for part in parts if len(part) > 1 and not part.startswith("(?i:")}
+    sets = {part for part in parts if len(part) > 1 and not part.startswith(FOLDED)}
     literals = sorted(parts - sets)
     found = {part: _members_of(part) for part in sorted(sets | {r"\s", r"\S"})}
     # Letters stand for few characters, so that these are looked for together first.
@@ -155,6 +168,6 @@ def _parts(expression):
         elif kind == "close":
             folds.pop()
         elif kind == "one" and folds[-1]:
-            text = f"(?i:{text})"
+            text = f"{FOLDED}{text})"
         yield kind, text
         place = found.end()

@@ -201,6 +201,23 @@ def test_bytes_without_a_token_leave_none_or_the_unknown_one():
         assert graph.token_ids(["axb"]).to_list() == ([[1, 0, 2]] if unknown else [[3]])
 
 
+@pytest.mark.parametrize("normalized", [True, False])
+@pytest.mark.parametrize("kind", ["roberta", "modernbert"])
+def test_added_tokens_are_cut_out_first(kind, normalized):
+    own = copy(kind)
+    added = ["  ", "   ", " \x00", "|||IP|||", "|||IPS|||", "ab", "bc", "(.*)"]
+    added += [] if normalized else ["\u4e2d\u6587", "e\u0301", "\u0301"]
+    own.add_tokens([AddedToken(token, normalized=normalized) for token in added])
+    graph = ByteBPEGraph(own, LENGTH)
+    pieces = [*added, *(token[:-1] for token in added), " ", "abcabc", "[SEP]", "<s>"]
+    texts = [*adversarial_texts(1500, 8, pieces * 2), *edged(500, 9), "ab" * 40]
+    texts += ["|||IPS||| |||IP|||", "a    b", "     ", "e\u0301ab\u0301", "abc(.*)"]
+    assert differences(graph, texts, texts[::-1][:300]) == []
+    broken = tf.constant([b"\xff  \xff|||IP|||"])
+    text = "\ufffd  \ufffd|||IP|||"
+    assert graph.token_ids(broken).to_list() == graph.token_ids([text]).to_list()
+
+
 def test_letters_are_those_of_the_reference():
     alphabet = set(pre_tokenizers.ByteLevel.alphabet())
     assert set(letters_of_bytes()) == alphabet and len(alphabet) == 256
@@ -215,12 +232,22 @@ def test_all_that_cannot_be_done_exactly_is_named_at_once():
     own = copy("gpt2")
     own.normalizer = normalizers.NFKC()
     own.pre_tokenizer = pre_tokenizers.Metaspace()
-    own.add_tokens([AddedToken("my word")])
+    own.add_tokens([AddedToken("my word", lstrip=True), AddedToken("<|end")])
     own.enable_padding(direction="left")
     own.model = models.BPE({"a": 0}, [], dropout=0.1, end_of_word_suffix="</w>")
     with pytest.raises(UnsupportedTokenizerError) as caught:
         ByteBPEGraph(own, 32)
-    parts = ("NFKC", "Metaspace", "my word", "left", "dropout", "</w>", "tokens'")
+    parts = (
+        "NFKC",
+        "Metaspace",
+        "my word",
+        "lstrip",
+        "overlap",
+        "left",
+        "dropout",
+        "</w>",
+        "tokens'",
+    )
     for part in parts:
         assert part in str(caught.value)
 
