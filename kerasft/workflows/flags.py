@@ -47,6 +47,8 @@ def _add(group, f):
         group.add_argument(f.name, type=f.type, help=f.metadata["help"])
         return
     how = {"action": BooleanOptionalAction} if f.type is bool else {"type": f.type}
+    if f.metadata["repeated"]:
+        how = {"action": "append", "type": str}
     how |= {"required": True} if f.default is MISSING else {"default": f.default}
     flag = f"--{f.name.replace('_', '-')}"
     group.add_argument(flag, help=f.metadata["help"], **how)
