@@ -15,12 +15,11 @@ from kerasft.training.column_settings import ColumnSettings
 from kerasft.training.settings import ModelSettings, Settings
 from kerasft.workflows.finetune import FinetuneSettings
 from kerasft.workflows.flags import from_yaml
+from kerasft.workflows.inspect import NEXT_TOKENS
 from kerasft.workflows.jobs import JOBS
 from kerasft.workflows.pretrain import PretrainSettings
 from kerasft.workflows.run_folder import RECIPE
 from kerasft.workflows.run_settings import RunSettings
-
-NEXT_TOKENS = ("ForCausalLM", "LMHeadModel")  # How such architectures' names end.
 
 
 @dataclass(frozen=True)

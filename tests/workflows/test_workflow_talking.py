@@ -100,7 +100,7 @@ def test_conversations_are_answered_in_a_new_column(talk, monkeypatch, capsys):
     capsys.readouterr()
     run(
         *"predict runs/talk --data talk/valid.jsonl --max-new-tokens 5".split(),
-        *"--temperature 1 --top-k 5 --seed 3".split(),
+        *"--temperature 1 --top-k 5 --seed 3 --batch-size 1".split(),
     )
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     task = kft.CausalLM.from_pretrained("runs/talk")
@@ -241,3 +241,34 @@ def test_a_run_of_another_task_writes_nothing(talk, run_folder, refused):
     more = ["--data", str(talk / "test.csv"), "--temperature", "1"]
     told = refused("predict", str(run_folder), *more)
     assert "temperature" in told and "text_classifier" in told
+
+
+def test_inspect_tells_what_a_decoder_has(talk, capsys):
+    capsys.readouterr()
+    run("inspect", str(talk / "runs/talk"), "--json")
+    found = json.loads(capsys.readouterr().out)
+    assert found["decoder"] == {
+        "writes": "texts",
+        "ends_with_ids": 3,
+        "chat_template": "yes",
+    }
+    sizes = found["sizes"]
+    assert (sizes["inner_width"], sizes["head_width"]) == (128, 8)
+    assert sizes["key_value_heads"] == 4 and "window" not in sizes
+
+
+def test_inspect_knows_all_families_that_write():
+    from kerasft.models import FAMILIES
+    from kerasft.workflows.inspect import DECODERS
+
+    heads = {name for name, family in FAMILIES.items() if "causal_lm" in family.heads}
+    assert set(DECODERS) == heads
+
+
+def test_a_checkpoint_without_a_recipe_is_asked_by_what_it_is(
+    talk, monkeypatch, capsys
+):
+    monkeypatch.chdir(talk)
+    run(*"evaluate talk/base --data talk/films.csv --text review".split(),
+        *"--out talk/bare".split())  # fmt: skip
+    assert set(numbers(talk / "talk/bare")) == {"rows", "loss", "perplexity"}
