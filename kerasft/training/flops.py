@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-SIDE_CPU, SIDE = 1024, 4096
+SIDE_CPU, SIDE = 512, 4096
 REPEATS, PRODUCTS = 3, 8
 
 

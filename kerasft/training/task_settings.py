@@ -120,7 +120,7 @@ class SampleSettings(Settings):
     """Texts written after each epoch, for causal_lm and clm."""
 
     sample_prompts: list[str] | None = setting(
-        None, "what they go on from; []: none; null: how some held-out texts begin"
+        None, "what they go on from; []: none; null: how some validation texts begin"
     )
     sample_tokens: int = setting(48, "most tokens of each", at_least(1))
 
@@ -142,6 +142,6 @@ class AnswerReportSettings(Settings):
     """Answers that are written to be compared with those in conversations."""
 
     report_rows: int = setting(
-        50, "most held-out conversations whose last answer is written", at_least(0)
+        50, "most conversations of a part whose last answer is written", at_least(0)
     )
     report_tokens: int = setting(128, "most tokens of such an answer", at_least(1))
