@@ -131,7 +131,7 @@ def _parts(text):
     if before.strip():
         problems.append(f"{before.strip()[:40]!r} stands under no [name] of a part")
     ends = [match.start() for match in headings[1:]] + [len(text)]
-    for match, end in zip(headings, ends, strict=True):
+    for match, end in zip(headings, ends, strict=False):  # One end without headings.
         name = match[1]
         if name not in PARTS:
             problems.append(f"[{name}] is no part")
