@@ -4,6 +4,7 @@ import json
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
 from tiny_tasks import tiny_documents
 from transformers import AutoModelForCausalLM
 
@@ -70,11 +71,11 @@ def test_texts_are_written_while_it_trains(library):
     samples = EventAccumulator(str(logs / "samples")).Reload()
     texts = samples.Tensors("samples")
     assert [point.step for point in texts] == [1, 2]
-    shown = texts[-1].tensor_proto.string_val[0].decode()
+    shown = make_ndarray(texts[-1].tensor_proto).item().decode()
     assert shown.count("\n") == 4  # A header, a rule and three beginnings.
     train = EventAccumulator(str(logs / "train")).Reload()
     found = [
-        point.tensor_proto.float_val[0]
+        make_ndarray(point.tensor_proto).item()
         for point in train.Tensors("speed/share_of_measured_peak")
     ]
     assert found and all(0 < share < 1 for share in found)
