@@ -45,10 +45,10 @@ def conversations(count):
 def talk(workplace):
     """The working folder with a chat model and conversations, and a run on them."""
     place = workplace / "talk"
-    (place / "base").mkdir(parents=True)
-    save_chat_tokenizer(place / "base", template=CHATML)
+    (place / "words").mkdir(parents=True)
+    save_chat_tokenizer(place / "words", template=CHATML)
     keras.utils.set_random_seed(0)
-    kft.CausalLM.from_scratch(CONFIG, place / "base").save_pretrained(place / "base")
+    kft.CausalLM.from_scratch(CONFIG, place / "words").save_pretrained(place / "base")
     for name, count in (("train", 24), ("valid", 5)):
         rows = [{"messages": messages} for messages in conversations(count)]
         write_jsonl(place / f"{name}.jsonl", rows)
