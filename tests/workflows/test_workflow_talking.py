@@ -52,6 +52,7 @@ def talk(workplace):
     for name, count in (("train", 24), ("valid", 5)):
         rows = [{"messages": messages} for messages in conversations(count)]
         write_jsonl(place / f"{name}.jsonl", rows)
+    write_csv(place / "films.csv", films(20, 4))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(workplace)
         run(*TALK, "--out", "runs/talk")
@@ -115,7 +116,6 @@ def test_conversations_are_answered_in_a_new_column(talk, monkeypatch, capsys):
 
 def test_texts_of_a_column_are_gone_on_with(talk, monkeypatch, capsys):
     monkeypatch.chdir(talk)
-    write_csv(talk / "talk/films.csv", films(20, 4))
     run(
         *"finetune --task causal_lm --checkpoint talk/base --text review".split(),
         *"--train talk/films.csv --validation 0.2 --epochs 1 --out runs/films".split(),
