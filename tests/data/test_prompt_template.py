@@ -1,7 +1,7 @@
 """Prompts from template files: values as they are, and mistakes told at once."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kerasft as kft
@@ -36,6 +36,7 @@ def test_examples_stand_between_introduction_and_question(tmp_path):
     assert template.fields("example") == ("text", "label")
 
 
+@settings(deadline=None)
 @given(st.text(), st.text())
 def test_a_value_stands_in_the_prompt_as_it_is(text, label):
     template = kft.PromptTemplate("<{text}>{{{label}}}", "{label}|{text}", between="")
@@ -43,6 +44,7 @@ def test_a_value_stands_in_the_prompt_as_it_is(text, label):
     assert template.prompt(row, [row]) == f"{label}|{text}<{text}>{{{label}}}"
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="{}ab[] \n"))
 def test_any_text_is_a_question_or_a_told_mistake(text):
     try:
