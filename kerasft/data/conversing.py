@@ -175,3 +175,37 @@ def without_first_turn(messages: list[dict]) -> list[dict] | None:
         return None
     gone, rest = messages[: first[1]], messages[first[1] :]
     return [one for one in gone if one["role"] in ("system", "developer")] + rest
+
+
+def asked_and_answered(messages: list[dict]) -> tuple[list[dict], str | None]:
+    """The messages before the assistant's last, and what that one says.
+
+    Where none follows the last words of the user's, these are what is asked: then all
+    messages, and None.
+    """
+    said = [i for i, one in enumerate(messages) if one["role"] == "assistant"]
+    if not said or any(one["role"] == "user" for one in messages[said[-1] :]):
+        return messages, None
+    return messages[: said[-1]], messages[said[-1]]["content"]
+
+
+def fitting(
+    messages: list[dict], chat: ChatTokenizer, most: int
+) -> tuple[list[dict] | None, int]:
+    """Messages to be answered, without as many first turns as are too much.
+
+    Args:
+        messages: of which the last is the user's.
+        chat: the tokenizer.
+        most: tokens that there is room for.
+
+    Returns:
+        The messages, None where the last turn alone is too long; and how many turns
+        are left out.
+    """
+    turns = 0
+    while len(chat(messages, add_generation_prompt=True).ids) > most:
+        messages, turns = without_first_turn(messages), turns + 1
+        if messages is None:
+            return None, turns
+    return messages, turns

@@ -35,6 +35,7 @@ from kerasft.data.prompts import ChatTemplate
 from kerasft.data.windows import frame_of
 from kerasft.objectives import losses
 from kerasft.sampling.generate import compiled
+from kerasft.tasks.choice_scores import ScoringChoices
 from kerasft.tasks.feeding import Fed
 from kerasft.tasks.generating import Generating
 from kerasft.tasks.plain_text_task import PlainTextTask
@@ -43,7 +44,7 @@ from kerasft.tasks.text_exports import export_causal_lm
 GENERATION_CONFIG = "generation_config.json"
 
 
-class CausalLM(Generating, PlainTextTask):
+class CausalLM(Generating, ScoringChoices, PlainTextTask):
     """Logits (batch, length, vocabulary) of the token after each.
 
     Args:

@@ -109,7 +109,20 @@ class DocumentSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ConversationSettings(Settings):
+    """Conversations in .jsonl, .json or .parquet files, for causal_lm."""
+
+    conversations: bool = setting(
+        False,
+        "rows are messages, ShareGPT's, Alpaca's, or prompt and completion; not texts",
+    )
+    prompt: str | None = setting(None, "key of a prompt; null: prompt")
+    completion: str | None = setting(None, "key of its completion; null: completion")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ColumnSettings(
+    ConversationSettings,
     DocumentSettings,
     MentionSettings,
     ChoiceSettings,

@@ -13,6 +13,7 @@ from kerasft._errors import DataError, SettingsError
 from kerasft._registry import Registry
 from kerasft.objectives.spans import OUTSIDE
 from kerasft.tasks import (
+    CausalLM,
     MaskedLM,
     MultipleChoice,
     Pretraining,
@@ -25,6 +26,7 @@ from kerasft.tasks import (
     TripleExtractor,
 )
 from kerasft.training.answer_report import AnswerReport
+from kerasft.training.causal_report import report_causal
 from kerasft.training.label_report import ClassReport, ManyLabelsReport
 from kerasft.training.metrics_report import ChoiceReport, MetricsReport
 from kerasft.training.number_report import NumberReport
@@ -135,6 +137,7 @@ REPORTERS = {
     TripleExtractor: _labelled(report_triples),
     TextEmbedder: _report_vectors,
     MaskedLM: _report_guesses,
+    CausalLM: report_causal,
     Pretraining: _report_guesses,
     ReplacedTokenDetection: _report_guesses,
 }

@@ -19,7 +19,7 @@ from kerasft._errors import SettingsError
 Files = list[str] | str
 
 
-def setting(default=MISSING, help="", bounds=None, positional=False):
+def setting(default=MISSING, help="", bounds=None, positional=False, repeated=False):
     """A field of a settings class.
 
     Args:
@@ -27,8 +27,10 @@ def setting(default=MISSING, help="", bounds=None, positional=False):
         help: one line, with the unit.
         bounds: (predicate, words), such as `at_least(1)`.
         positional: on the command line it is given without its name.
+        repeated: on the command line each item of the list has the name before it.
     """
     about = {"help": help, "bounds": bounds, "positional": positional}
+    about["repeated"] = repeated
     return field(default=default, metadata=about)
 
 

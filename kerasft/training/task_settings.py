@@ -101,3 +101,47 @@ class MaskingSettings(Settings):
         "width of a new generator as a share of the model's, for rtd; null: a quarter",
         above(0),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class NextTokenSettings(Settings):
+    """Rows of tokens, for causal_lm and clm."""
+
+    one_text_per_row: bool = setting(
+        False, "a row for each text alone, not filled up with those that follow"
+    )
+    see_across: bool = setting(
+        False, "let tokens see the other texts in their row, as GPT-2 was trained"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleSettings(Settings):
+    """Texts written after each epoch, for causal_lm and clm."""
+
+    sample_prompts: list[str] | None = setting(
+        None, "what they go on from; []: none; null: how some validation texts begin"
+    )
+    sample_tokens: int = setting(48, "most tokens of each", at_least(1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnsweringSettings(Settings):
+    """What is learnt of conversations, for causal_lm."""
+
+    loss_on: Literal["assistant", "completion", "all"] = setting(
+        "assistant", "all that the assistant says, the last of it, or everything"
+    )
+    too_long: Literal["shorten", "leave_out", "error"] = setting(
+        "shorten", "leave out first turns, the whole conversation, or stop"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerReportSettings(Settings):
+    """Answers that are written to be compared with those in conversations."""
+
+    report_rows: int = setting(
+        50, "most conversations of a part whose last answer is written", at_least(0)
+    )
+    report_tokens: int = setting(128, "most tokens of such an answer", at_least(1))

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from kerasft._errors import SettingsError
 from kerasft.objectives.optimizer import AdamW
 from kerasft.training.devices import is_chief, require_tensorflow
+from kerasft.training.flops import peak_of, speed_of
 from kerasft.training.meter import Meter, number
 from kerasft.training.report import report_on, reporter_of
 from kerasft.training.summaries import Summaries, markdown_table
@@ -34,9 +36,11 @@ class TensorBoard(keras.callbacks.Callback):
     By epoch: `epoch/loss` and each metric. By step: `step/loss` (mean of the steps
     since the last point), `step/learning_rate` (of the step to come),
     `step/gradient_norm` (of the last step, before clipping; with `kerasft.adamw`),
-    `speed/...` a second. Once: `data/padding_share`; and, with `validation`, at the
-    end a confusion matrix or what fits the problem, precision-recall curves, and the
-    worst mistakes. The steps are the optimizer's.
+    `speed/...` a second, and of a `CausalLM` `speed/share_of_measured_peak`, its
+    arithmetic over that of a matrix product, measured when the fit begins. Once:
+    `data/padding_share`; and, with `validation`, at the end a confusion matrix or what
+    fits the problem, precision-recall curves, and the worst mistakes. The steps are the
+    optimizer's.
 
     In a run of several processes give it to each: all measure, the chief writes.
 
@@ -81,6 +85,7 @@ class TensorBoard(keras.callbacks.Callback):
         self._meter = Meter(task)
         self._first_step = int(number(task.optimizer.iterations))
         self._epochs_done = 0
+        self._peak, self._rates = peak_of(task), []
         settings = self.hparams
         if settings is None:
             settings = known_settings(task, self.params["epochs"])
@@ -128,6 +133,13 @@ class TensorBoard(keras.callbacks.Callback):
         for run in (self._train, self._validation, self._final):
             run.flush()
 
+    @property
+    def speed(self):
+        """The `Speed` of a `CausalLM`'s fit so far; None of others, and at first."""
+        if not self._rates:
+            return None
+        return speed_of(self.model, float(np.median(self._rates)), self._peak)
+
     def _end_steps(self):
         """Write the point of an epoch's last steps, once."""
         steps = self.params["steps"] or self._steps + 1
@@ -138,6 +150,11 @@ class TensorBoard(keras.callbacks.Callback):
     def _write_point(self, step):
         optimizer = self.model.optimizer
         numbers = self._meter.read(step)
+        tokens = numbers.get("speed/tokens_per_second")
+        if self._peak and tokens:
+            self._rates.append(tokens)
+            share = speed_of(self.model, tokens, self._peak).share
+            numbers["speed/share_of_measured_peak"] = share
         numbers["step/learning_rate"] = number(optimizer.learning_rate)
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             numbers["step/loss_scale"] = number(optimizer.dynamic_scale)

@@ -15,5 +15,7 @@ COMMANDS = Registry(
     predict=("kerasft.workflows.predict", "PredictSettings"),
     export=("kerasft.workflows.export", "ExportSettings"),
     inspect=("kerasft.workflows.inspect", "InspectSettings"),
+    generate=("kerasft.workflows.generate", "GenerateSettings"),
+    chat=("kerasft.workflows.chat", "ChatSettings"),
     train_tokenizer=("kerasft.workflows.train_tokenizer", "TrainTokenizerSettings"),
 )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from kerasft.training import column_settings as columns
 from kerasft.training.settings import ModelSettings, overrides
+from kerasft.training.task_settings import AnswerReportSettings
 
 AS_BEFORE = "null: as in training."
 Texts = overrides(columns.TextSettings, f"Texts in the data; {AS_BEFORE}")
@@ -14,11 +15,25 @@ Questions = overrides(columns.QuestionSettings, f"Questions in the data; {AS_BEF
 Choices = overrides(columns.ChoiceSettings, f"Choices in the data; {AS_BEFORE}")
 Mentions = overrides(columns.MentionSettings, f"Mentions in the data; {AS_BEFORE}")
 Documents = overrides(columns.DocumentSettings, f"Documents in .txt; {AS_BEFORE}")
+Conversations = overrides(
+    columns.ConversationSettings, f"Conversations in the data; {AS_BEFORE}"
+)
+Answered = overrides(
+    AnswerReportSettings, f"Answers that are written and compared; {AS_BEFORE}"
+)
 Model = overrides(ModelSettings, f"Model; {AS_BEFORE}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataOverrides(
-    Texts, Pairs, Tagged, Questions, Choices, Mentions, Documents, Model
+    Texts,
+    Pairs,
+    Tagged,
+    Questions,
+    Choices,
+    Mentions,
+    Documents,
+    Conversations,
+    Model,
 ):
     """What is asked, and the model."""

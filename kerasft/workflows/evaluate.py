@@ -10,8 +10,8 @@ from kerasft._errors import SettingsError
 from kerasft.checkpoints.folders import atomic_folder
 from kerasft.training.settings import Files, at_least, setting
 from kerasft.workflows.console import RESULTS
-from kerasft.workflows.data_overrides import DataOverrides, Labels
-from kerasft.workflows.evaluation import measured, write_report
+from kerasft.workflows.data_overrides import Answered, DataOverrides, Labels
+from kerasft.workflows.evaluation import write_report
 from kerasft.workflows.run_folder import (
     FIGURES,
     METRICS,
@@ -23,7 +23,7 @@ from kerasft.workflows.trained import open_run
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateSettings(DataOverrides, Labels):
+class EvaluateSettings(DataOverrides, Labels, Answered):
     """Evaluation."""
 
     run: str = setting(
@@ -50,7 +50,7 @@ def evaluate(settings: EvaluateSettings) -> dict:
     run = open_run(settings.run)
     rows = run.job.read(settings.data, run.columns(settings))
     task = run.load(settings)
-    report = measured(task, rows, settings.batch_size)
+    report = run.job.report(task, rows, settings.batch_size, settings, run.recipe)
     with atomic_folder(out, METRICS, (METRICS, REPORT, FIGURES)) as folder:
         write_report(folder, {first.stem: report})
         write_json(folder / METRICS, {"rows": len(rows), **report.metrics})

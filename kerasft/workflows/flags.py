@@ -47,14 +47,25 @@ def _add(group, f):
         group.add_argument(f.name, type=f.type, help=f.metadata["help"])
         return
     how = {"action": BooleanOptionalAction} if f.type is bool else {"type": f.type}
+    if f.metadata["repeated"]:
+        how = {"action": "append", "type": _text_or_texts}
     how |= {"required": True} if f.default is MISSING else {"default": f.default}
     flag = f"--{f.name.replace('_', '-')}"
     group.add_argument(flag, help=f.metadata["help"], **how)
 
 
+def _text_or_texts(value):
+    """A flag's text, or all texts of a recipe, which jsonargparse checks as one."""
+    return value if isinstance(value, list) else str(value)
+
+
 def settings_from(settings: type[Settings], parsed: Namespace) -> Settings:
     """The settings that were parsed."""
-    return settings(**{f.name: parsed[f.name] for f in fields(settings)})
+    values = {f.name: parsed[f.name] for f in fields(settings)}
+    for f in fields(settings):
+        if f.metadata["repeated"] and isinstance(values[f.name], str):
+            values[f.name] = [values[f.name]]  # A recipe may say just one.
+    return settings(**values)
 
 
 def to_yaml(settings: Settings) -> str:

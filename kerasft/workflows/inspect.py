@@ -15,6 +15,8 @@ from kerasft._errors import CheckpointError
 from kerasft.training.settings import Settings, setting
 from kerasft.workflows.console import RESULTS
 
+NEXT_TOKENS = ("ForCausalLM", "LMHeadModel")  # How such architectures' names end.
+
 # What is shown <- how the families spell it in config.json.
 SIZES = {
     "width": ("hidden_size", "dim", "n_embd"),
@@ -23,6 +25,13 @@ SIZES = {
     "inner_width": ("intermediate_size", "hidden_dim", "n_inner"),
     "positions": ("max_position_embeddings", "n_positions"),
     "vocabulary": ("vocab_size",),
+}
+# The same of decoders; model types as `kerasft.models` has them.
+DECODERS = ("gpt2", "llama", "mistral", "qwen2", "qwen3")
+DECODER_SIZES = {
+    "key_value_heads": ("num_key_value_heads", "num_attention_heads", "n_head"),
+    "head_width": ("head_dim",),
+    "window": ("sliding_window",),
 }
 BYTES = {8: "float64", 4: "float32", 2: "float16 or bfloat16"}
 
@@ -88,16 +97,68 @@ def _checkpoint(folder):
         "kind": kind if has_recipe else "checkpoint",
         "family": config.get("model_type"),
         "architecture": ", ".join(config.get("architectures") or []),
-        "sizes": {
-            name: next((config[key] for key in spelled if key in config), None)
-            for name, spelled in SIZES.items()
-        },
+        "sizes": _sizes(config),
         "parameters": weights,
         "tensors": len(reader.keys()),
         "stored_as": _stored_as(folder, config, weights),
+        **_decoder(folder, config),
         "problem": config.get("problem_type"),
         "labels": _labels(config),
         "tokenizer": _tokenizer(folder),
+    }
+
+
+def _sizes(config):
+    """Sizes by our names; a decoder's with what an encoder has not."""
+    sizes = _found(config, SIZES)
+    if config.get("model_type") not in DECODERS:
+        return sizes
+    more = _found(config, DECODER_SIZES)
+    width, heads = sizes["width"], sizes["heads"]
+    if more["head_width"] is None and width and heads:
+        more["head_width"] = width // heads
+    if not _slides(config):
+        del more["window"]
+    if sizes["inner_width"] is None and width:
+        sizes["inner_width"] = 4 * width  # As GPT-2's files leave it out.
+    return sizes | more
+
+
+def _found(config, names):
+    return {
+        name: next((config[key] for key in spelled if config.get(key)), None)
+        for name, spelled in names.items()
+    }
+
+
+def _slides(config):
+    """Whether some blocks see no further back than a window."""
+    asked = config.get("use_sliding_window", config["model_type"] == "mistral")
+    return bool(asked and config.get("sliding_window"))
+
+
+def _decoder(folder, config):
+    """What a checkpoint tells of how it writes; nothing of encoders."""
+    from kerasft.checkpoints.json_files import read_json
+
+    if config.get("model_type") not in DECODERS:
+        return {}
+    told = {}
+    for name in ("generation_config.json", "tokenizer_config.json"):
+        path = folder / name
+        told[name] = read_json(path) if path.is_file() else {}
+    ends = told["generation_config.json"].get("eos_token_id")
+    ends = config.get("eos_token_id") if ends is None else ends
+    template = (folder / "chat_template.jinja").is_file()
+    template = template or bool(told["tokenizer_config.json"].get("chat_template"))
+    heads = [str(name) for name in config.get("architectures") or []]
+    writes = any(name.endswith(NEXT_TOKENS) for name in heads)
+    return {
+        "decoder": {
+            "writes": "texts" if writes else "nothing: no head for next tokens",
+            "ends_with_ids": ends,
+            "chat_template": "yes" if template else "no",
+        }
     }
 
 

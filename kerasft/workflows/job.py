@@ -119,6 +119,14 @@ class Job:
         """Keras metrics of each epoch: a list, or of several outputs lists by name."""
         return task.default_metrics()
 
+    def callbacks(self, task, settings, rows, logs) -> list:
+        """Further callbacks of the fit; `logs` is the folder of the TensorBoard.
+
+        Raises:
+            KerasftError: settings that do not fit the task.
+        """
+        return []
+
     def scores(self, rows) -> tuple[str, ...]:
         """Names of what `task.score_rows` tells of validation rows, for each epoch."""
         return ()
@@ -140,6 +148,20 @@ class Job:
 
     def finish(self, task, rows, folder):
         """What is left to do once the best weights are in the task and the folder."""
+
+    def report(self, task, rows, batch_size, asked, recipe=None):
+        """The `Report` of the task on rows.
+
+        Args:
+            task: trained.
+            rows: with labels.
+            batch_size: rows worked on at once.
+            asked: settings of the command.
+            recipe: those of the run, where these are others.
+        """
+        from kerasft.workflows.evaluation import measured
+
+        return measured(task, rows, batch_size)
 
     def answers(self, task, rows, batch_size) -> list[dict]:
         """Predictions, one dict of new columns a row."""

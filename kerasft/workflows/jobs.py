@@ -1,6 +1,7 @@
 """The jobs of all tasks that are fine-tuned, by the task's name."""
 
 from kerasft._registry import Registry
+from kerasft.workflows.causal_job import CausalJob
 from kerasft.workflows.choice_job import ChoiceJob
 from kerasft.workflows.embedder_job import EmbedderJob
 from kerasft.workflows.few_shot_job import FewShotJob
@@ -18,5 +19,6 @@ _ALL = (
     TripleJob(),
     EmbedderJob(),
     FewShotJob(),
+    CausalJob(),
 )
 JOBS = Registry("task", **{job.task: job for job in _ALL})

@@ -5,14 +5,16 @@ chunk: memory stays flat. The trap: texts are read twice, by the reader that che
 them all before the model is loaded, and by the one that keeps all columns.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import islice
 from pathlib import Path
 
 from rich.progress import Progress
 
 import kerasft as kft
-from kerasft._errors import DataError
+from kerasft._errors import DataError, SettingsError
+from kerasft.sampling.settings import Sampling
+from kerasft.training.sampling_settings import SamplingSettings
 from kerasft.training.settings import at_least, setting
 from kerasft.workflows.console import ERRORS
 from kerasft.workflows.data_overrides import DataOverrides
@@ -25,7 +27,7 @@ CHUNK = 1024  # Rows; below what `encode_rows` would put on disk.
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictSettings(DataOverrides):
+class PredictSettings(DataOverrides, SamplingSettings):
     """Prediction."""
 
     run: str = setting(
@@ -38,11 +40,16 @@ class PredictSettings(DataOverrides):
 
     def conflicts(self):
         """Settings that do not go together, one sentence each."""
-        if self.out != "-" and Path(self.out).suffix.lower() not in (".jsonl", ".csv"):
-            return [f"out is {self.out!r}; it ends in .jsonl or .csv, or is '-'."]
-        if self.out != "-" and Path(self.out).resolve() == Path(self.data).resolve():
-            return [f"out is {self.out!r}, which is the data. Name another file."]
-        return []
+        problems = super().conflicts()
+        if self.out == "-":
+            return problems
+        if Path(self.out).suffix.lower() not in (".jsonl", ".csv"):
+            problems.append(f"out is {self.out!r}; it ends in .jsonl or .csv, or is -.")
+        elif Path(self.out).resolve() == Path(self.data).resolve():
+            problems.append(
+                f"out is {self.out!r}, which is the data. Name another file."
+            )
+        return problems
 
 
 def predict(settings: PredictSettings) -> int:
@@ -57,6 +64,7 @@ def predict(settings: PredictSettings) -> int:
     if settings.out != "-":
         raise_unless_writable(Path(settings.out).expanduser())
     run = open_run(settings.run)
+    options = _sampling(settings, run.job)
     rows, originals = _read(settings, run)
     task = run.load(settings)
     with row_writer(settings.out) as write, Progress(console=ERRORS) as progress:
@@ -64,7 +72,7 @@ def predict(settings: PredictSettings) -> int:
             range(0, len(rows), CHUNK), description="Predicting"
         ):
             chunk = rows.select(range(start, min(start + CHUNK, len(rows))))
-            answers = run.job.answers(task, chunk, settings.batch_size)
+            answers = run.job.answers(task, chunk, settings.batch_size, **options)
             for original, answer in zip(
                 islice(originals, len(chunk)), answers, strict=True
             ):
@@ -72,6 +80,28 @@ def predict(settings: PredictSettings) -> int:
     if settings.out != "-":
         ERRORS.print(f"{len(rows):,} rows written to {settings.out}.")
     return len(rows)
+
+
+def _sampling(settings, job):
+    """How texts are generated, for a task that does.
+
+    Raises:
+        SettingsError: it is told of a task that does not.
+    """
+    if job.task == "causal_lm":
+        return settings.sampling
+    told = [
+        f.name
+        for f in fields(Sampling)
+        if vars(settings)[f.name]
+        != PredictSettings.__dataclass_fields__[f.name].default
+    ]
+    if told:
+        raise SettingsError(
+            f"{', '.join(told)}: for texts that are generated, but the run is of "
+            f"{job.task}. Leave them out."
+        )
+    return {}
 
 
 def _read(settings, run):

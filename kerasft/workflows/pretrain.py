@@ -9,7 +9,11 @@ from typing import Literal
 
 from kerasft.training.column_settings import DocumentSettings, TextSettings
 from kerasft.training.settings import ModelSettings, TrainingSettings, setting
-from kerasft.training.task_settings import MaskingSettings
+from kerasft.training.task_settings import (
+    MaskingSettings,
+    NextTokenSettings,
+    SampleSettings,
+)
 from kerasft.workflows.job import raise_if_foreign
 from kerasft.workflows.pretrain_jobs import OBJECTIVES
 from kerasft.workflows.run_settings import RunSettings
@@ -23,19 +27,24 @@ class PretrainSettings(
     DocumentSettings,
     ModelSettings,
     MaskingSettings,
+    NextTokenSettings,
+    SampleSettings,
     TrainingSettings,
 ):
     """Objective."""
 
-    objective: Literal["mlm", "mlm+nsp", "mlm+sop", "rtd"] = setting(
+    objective: Literal["mlm", "mlm+nsp", "mlm+sop", "rtd", "clm"] = setting(
         "mlm",
-        "hidden tokens; those and pairs (nsp: BERT's, sop: ALBERT's); replaced tokens",
+        "hidden tokens; those and pairs (nsp: BERT's, sop: ALBERT's); replaced tokens; "
+        "next tokens (GPT's)",
     )
     checkpoint: str | None = setting(
         None, "go on from here: local folder, or name on the Hugging Face hub"
     )
     model_config: str | None = setting(
-        None, "begin with random weights of the sizes in this config.json"
+        None,
+        "begin with random weights of the sizes in this config.json, or of a preset: "
+        "gpt2-tiny, gpt2-10m, gpt2, llama-10m, llama-135m",
     )
     tokenizer: str | None = setting(
         None, "folder or hub name of the tokenizer to begin with"

@@ -10,10 +10,12 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from kerasft._errors import CheckpointError, SettingsError
+from kerasft.checkpoints.json_files import read_json
 from kerasft.training.column_settings import ColumnSettings
 from kerasft.training.settings import ModelSettings, Settings
 from kerasft.workflows.finetune import FinetuneSettings
 from kerasft.workflows.flags import from_yaml
+from kerasft.workflows.inspect import NEXT_TOKENS
 from kerasft.workflows.jobs import JOBS
 from kerasft.workflows.pretrain import PretrainSettings
 from kerasft.workflows.run_folder import RECIPE
@@ -39,7 +41,9 @@ class Trained:
     @property
     def job(self):
         """What its task asks of the commands."""
-        return self.recipe.job if self.recipe else JOBS["text_classifier"]
+        if self.recipe:
+            return self.recipe.job
+        return JOBS["causal_lm" if _is_decoder(self.place) else "text_classifier"]
 
     def load(self, asked: Settings):
         """The task, with its settings as asked for, else as in training.
@@ -90,6 +94,15 @@ def open_run(place: str) -> Trained:
         )
     recipe = folder / RECIPE
     return Trained(place, _read_recipe(recipe) if recipe.exists() else None)
+
+
+def _is_decoder(place):
+    """Whether a local checkpoint says that it predicts next tokens."""
+    path = Path(place).expanduser() / "config.json"
+    content = read_json(path) if path.is_file() else None
+    names = content.get("architectures") if isinstance(content, dict) else None
+    names = names if isinstance(names, list) else []
+    return any(str(name).endswith(NEXT_TOKENS) for name in names)
 
 
 def _read_recipe(path):

@@ -14,7 +14,7 @@ from kerasft.training.settings import LossSettings, ModelSettings, TrainingSetti
 from kerasft.workflows import run_folder
 from kerasft.workflows.console import RESULTS
 from kerasft.workflows.estimate import print_estimate
-from kerasft.workflows.evaluation import measured, write_report
+from kerasft.workflows.evaluation import write_report
 from kerasft.workflows.flags import to_yaml
 from kerasft.workflows.model_card import model_card
 from kerasft.workflows.training_rows import read_training_rows
@@ -59,7 +59,7 @@ def trained_run(settings) -> Run:
         task.save_pretrained(folder)
     job.finish(task, rows, folder)
     reports = {
-        name: measured(task, part, settings.batch_size)
+        name: job.report(task, part, settings.batch_size, settings)
         for name, part in rows.parts.items()
         if name != "train"
     }
@@ -93,9 +93,10 @@ def _callbacks(task, settings, rows, job, folder):
 
     logs = settings.tensorboard or f"tb_logs/{folder.resolve().name}"
     validation = rows.parts.get("validation") if job.keeps_best else None
+    more = job.callbacks(task, settings, rows, logs)
     board = kft.TensorBoard(logs, validation=validation, hparams=_numbers(settings))
     if validation is None:
-        return [StopOnNaN(), board]
+        return [StopOnNaN(), board, *more]
     scores = job.scores(validation)
     _raise_unless_measured(settings.monitor, job.metrics(task, settings, rows), scores)
     best = kft.BestCheckpoint(folder, settings.monitor, restore=True)
@@ -106,7 +107,7 @@ def _callbacks(task, settings, rows, job, folder):
         mode = "max" if best.sign > 0 else "min"
         stop = EarlyStopping(settings.monitor, patience=settings.patience, mode=mode)
         callbacks.append(stop)
-    return callbacks
+    return callbacks + more
 
 
 def _raise_unless_measured(monitor, metrics, scores):

@@ -26,7 +26,7 @@ TAKES = {
     "relation_extractor": ("head", "tail", "text"),
 }
 GIVEN = {"checkpoint": "tiny", "train": "train", "max_length": 16}
-OF_TOKENS = ("mlm+nsp", "mlm+sop", "rtd")
+OF_TOKENS = ("mlm+nsp", "mlm+sop", "rtd", "clm", "causal_lm")
 QUICK = ("relation_extractor", "mlm", "few_shot_classifier")
 
 
