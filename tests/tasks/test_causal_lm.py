@@ -15,6 +15,11 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 import kerasft as kft
 from kerasft._errors import CheckpointError
 
+# One of each kind; the others are alike but for numbers.
+FEW = [
+    pytest.param(name, marks=() if name in ("gpt2", "qwen3") else pytest.mark.slow)
+    for name in DECODERS
+]
 TALK = [
     {"role": "user", "content": "a film"},
     {"role": "assistant", "content": "a great good film"},
@@ -59,7 +64,7 @@ def test_the_loss_is_torchs(name, tmp_path):
     assert loss["perplexity"] == pytest.approx(np.exp(expected), rel=1e-5)
 
 
-@pytest.mark.parametrize("name", DECODERS)
+@pytest.mark.parametrize("name", FEW)
 def test_each_token_of_packed_texts_is_predicted_once(name, tmp_path):
     _, task = saved_decoder(tmp_path, name)
     rows = tiny_rows(30)  # Short ones, many in a row.
@@ -69,7 +74,7 @@ def test_each_token_of_packed_texts_is_predicted_once(name, tmp_path):
     assert labels[labels != -100].tolist() == expected
 
 
-@pytest.mark.parametrize("name", DECODERS)
+@pytest.mark.parametrize("name", FEW)
 def test_packed_texts_have_the_loss_of_each_alone(name, tmp_path):
     _, task = saved_decoder(tmp_path, name)
     rows = kft.from_lists(["a good film", "the very awful plot", "boring", "great"])
@@ -142,7 +147,7 @@ def test_what_generation_config_says_ends_a_text(tmp_path):
         kft.CausalLM.from_pretrained(tmp_path)
 
 
-@pytest.mark.parametrize("name", DECODERS)
+@pytest.mark.parametrize("name", FEW)
 def test_trained_and_saved_it_gives_the_same_logits_in_torch(name, tmp_path):
     keras.utils.set_random_seed(0)
     _, task = saved_decoder(tmp_path, name)

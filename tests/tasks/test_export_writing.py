@@ -62,6 +62,14 @@ def task(request, tmp_path_factory):
     return kft.CausalLM.from_pretrained(folder)
 
 
+@pytest.fixture(scope="module")
+def served(task, tmp_path_factory):
+    """The folder of the task's export."""
+    folder = tmp_path_factory.mktemp("served") / "model"
+    task.export(folder, max_new_tokens=6)
+    return folder
+
+
 def prompts_for(task, count=100):
     found = []
     for text in adversarial_texts(4 * count, 5):
@@ -73,13 +81,12 @@ def prompts_for(task, count=100):
     return found[:count]
 
 
-def test_it_writes_and_scores_without_kerasft_what_the_task_does(task, tmp_path):
-    task.export(tmp_path / "served", max_new_tokens=6)
+def test_it_writes_and_scores_without_kerasft_what_the_task_does(task, served):
     prompts = prompts_for(task)
     asked = [{"max_new_tokens": 12, **settings} for settings in ASKED]
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(PROGRAM)],
-        input=json.dumps([str(tmp_path / "served"), prompts, asked]),
+        input=json.dumps([str(served), prompts, asked]),
         check=False,
         capture_output=True,
         text=True,
@@ -108,10 +115,9 @@ def test_an_export_that_writes_otherwise_is_refused(task, tmp_path, monkeypatch)
     assert not (tmp_path / "served").exists()
 
 
-def test_prompts_that_do_not_fit_are_refused(task, tmp_path):
+def test_prompts_that_do_not_fit_are_refused(served):
     tf = pytest.importorskip("tensorflow")
-    task.export(tmp_path / "served", signature="text")
-    served = tf.saved_model.load(str(tmp_path / "served")).signatures
+    served = tf.saved_model.load(str(served)).signatures
     long = tf.constant(["it's " * 60])
     with pytest.raises(tf.errors.InvalidArgumentError, match="the 40 positions"):
         served["serving_default"](long)
