@@ -51,11 +51,12 @@ def main(argv=None):
         f"{16 * args.length:,} tokens an epoch, {share:.2%} padding"
     )
     task.compile(kft.adamw(1e-3, warmup=0.05))
+    logs = f"tb_logs/{Path(args.out).name}"
     task.fit(
         batches,
         validation_data=task.dataset(unread, 16),
         epochs=args.epochs,
-        callbacks=[kft.TensorBoard(f"tb_logs/{Path(args.out).name}")],
+        callbacks=[kft.TensorBoard(logs), kft.TextSamples(PROMPTS, logs, tell=print)],
         verbose=2,
     )
     told = task.evaluate(task.dataset(unread, 16), return_dict=True, verbose=0)
