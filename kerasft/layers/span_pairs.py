@@ -9,7 +9,7 @@ from keras import ops
 
 from kerasft.layers.attention import HIDDEN
 from kerasft.layers.dropout import Dropout
-from kerasft.layers.rotary import rotation, turned
+from kerasft.layers.rotary import rotation, turned, usual_speeds
 
 THETA = 10_000.0
 
@@ -51,7 +51,7 @@ class GlobalPointer(keras.layers.Layer):
         length = ops.shape(both)[1]
         queries, keys = both[..., : self.size], both[..., self.size :]
         if self.spans:
-            turn = rotation(ops.arange(length)[None], self.size, THETA)
+            turn = rotation(ops.arange(length)[None], usual_speeds(self.size, THETA))
             queries, keys = (turned(x[:, None], *turn)[:, 0] for x in (queries, keys))
         products = ops.matmul(queries, ops.transpose(keys, (0, 2, 1)))
         bias = ops.transpose(self.bias(both), (0, 2, 1))
