@@ -31,6 +31,7 @@ def big_torch_model(name, settings):
     from transformers import AutoConfig
 
     small = torch_model(name, AutoModelForCausalLM).config.to_dict()
+    del small["model_type"]
     config = AutoConfig.for_model(name, **{**small, **settings})
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(config).eval()
