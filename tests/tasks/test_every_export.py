@@ -102,11 +102,10 @@ def export(name, task, folder):
 # --- what each is asked, from all strings
 
 
-def masked(text, seed, reading):
+def masked(text, seed, mask, reading):
     """The beginning of a text, with masks in it, that is short enough."""
-    mask = reading.mask
     (found,) = with_masks([text], mask, seed)
-    while len(reading.backend.encode(found).ids) > LENGTH:  # It may split a word.
+    while len(reading.encode(found).ids) > LENGTH:  # It may split a word.
         text = text[: len(text) // 2]
         (found,) = with_masks([text], mask, seed)
     return found
@@ -122,8 +121,9 @@ def asked(name, texts, task):
         rows = relations_to_ask(texts)
         return {key: [row[key] for row in rows] for key in rows[0]}
     if name == "masked_lm":
-        reading = task.tokenizer.reading_masks()
-        return {"text": [masked(text, i, reading) for i, text in enumerate(texts)]}
+        mask, reading = task.tokenizer.mask, task.tokenizer.reading_masks().backend
+        some = [masked(text, i, mask, reading) for i, text in enumerate(texts)]
+        return {"text": some}
     if name == "multiple_choice":
         several = [
             [text if text.strip() else "x" for text in (texts[i - 1], *others[i:][:3])]
