@@ -7,11 +7,11 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 from tiny_classifiers import EAGER
-from tiny_encoders import EXACT, save_torch, torch_model
+from tiny_encoders import DECODERS, EXACT, save_torch, torch_model
 from tiny_tasks import tiny_pairs, tiny_rows
 from tiny_tokenizers import save_tokenizer
 from torch.nn import functional
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerFast
 
 import kerasft as kft
 from kerasft._errors import CheckpointError, DataError, SettingsError
@@ -38,8 +38,14 @@ def pooled_by_torch(hidden, mask, pooling):
 
 def torch_vectors(folder, texts, pooling="mean", **limits):
     """Vectors by transformers' model and tokenizer."""
-    tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModel.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if model.config.model_type in DECODERS:  # Theirs would be byte-level.
+        tokenizer = PreTrainedTokenizerFast(
+            tokenizer_file=str(folder / "tokenizer.json"),
+            pad_token="[PAD]",
+            model_input_names=["input_ids", "attention_mask"],
+        )
     found = []
     with torch.no_grad():
         for start in range(0, len(texts), 64):

@@ -38,9 +38,7 @@ def torch_batch(batch, labels):
 def train_torch(model, schedule, decay=0.05, rate=1e-3):
     """Ten steps as `transformers.Trainer` takes them; the losses."""
     model.train()
-    plain = [
-        n for n, _ in model.named_parameters() if "bias" in n or "norm" in n.lower()
-    ]
+    plain = [n for n, p in model.named_parameters() if p.ndim == 1]
     groups = [
         {
             "params": [p for n, p in model.named_parameters() if n not in plain],
@@ -79,6 +77,7 @@ def still(model_type):
     names = {
         "albert": ("classifier_dropout_prob",),  # The others are 0 already.
         "distilbert": ("dropout", "attention_dropout", "seq_classif_dropout"),
+        "gpt2": ("embd_pdrop", "attn_pdrop", "resid_pdrop"),
         "modernbert": (),
     }.get(model_type, ("hidden_dropout_prob", "attention_probs_dropout_prob"))
     return torch_classifier(model_type, **dict.fromkeys(names, 0.0))
