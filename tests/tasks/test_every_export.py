@@ -101,11 +101,11 @@ def export(name, task, folder):
 # --- what each is asked, from all strings
 
 
-def masked(text, seed, reading):
+def masked(text, seed, tokenizer):
     """The beginning of a text, with masks in it, that is short enough."""
-    mask = reading.mask
+    mask, reading = tokenizer.mask, tokenizer.reading_masks().backend
     (found,) = with_masks([text], mask, seed)
-    while len(reading.backend.encode(found).ids) > LENGTH:  # It may split a word.
+    while len(reading.encode(found).ids) > LENGTH:  # A mask may split a word.
         text = text[: len(text) // 2]
         (found,) = with_masks([text], mask, seed)
     return found
@@ -121,8 +121,8 @@ def asked(name, texts, task):
         rows = relations_to_ask(texts)
         return {key: [row[key] for row in rows] for key in rows[0]}
     if name == "masked_lm":
-        reading = task.tokenizer.reading_masks()
-        return {"text": [masked(text, i, reading) for i, text in enumerate(texts)]}
+        found = [masked(text, i, task.tokenizer) for i, text in enumerate(texts)]
+        return {"text": found}
     if name == "multiple_choice":
         several = [
             [text if text.strip() else "x" for text in (texts[i - 1], *others[i:][:3])]
