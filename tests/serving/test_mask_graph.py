@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tokenizers
+from byte_tokenizers import byte_level
 from tiny_tokenizers import SPECIAL, wordpiece
 from tokenizers import AddedToken
 
 from kerasft.data.tokenizer import Tokenizer
 from kerasft.serving import verify_guesses as proof
-from kerasft.serving.fuzz import adversarial_texts, with_masks
+from kerasft.serving.fuzz import SPACES, adversarial_texts, with_masks
 from kerasft.serving.mask_graph import MaskGraph
 from kerasft.serving.reference import UnsupportedTokenizerError
 from kerasft.serving.verify import VerificationError, differing_rows, reference_at
@@ -39,7 +40,7 @@ def tokenizer_of(backend):
 
 def differences(tokenizer, texts):
     graph = MaskGraph(tokenizer, LENGTH)
-    reference = reference_at(tokenizer.reading_masks().backend, LENGTH)
+    reference = reference_at(graph.reading, LENGTH)
     return differing_rows(graph, reference, [(text,) for text in texts])
 
 
@@ -59,6 +60,18 @@ def test_masks_in_strange_texts_of_a_real_vocabulary(minilm):
     pieces = sorted(tokenizer.backend.get_vocab())
     texts = with_masks([*adversarial_texts(1000, 4, pieces)], "[MASK]")
     assert differences(tokenizer, CORNERS + texts) == []
+
+
+@pytest.mark.parametrize("side", ["lstrip", "rstrip"])
+def test_a_mask_of_bytes_takes_up_the_spaces_on_one_side(side):
+    own = tokenizers.Tokenizer.from_str(byte_level("roberta").to_str())
+    mask = AddedToken("<mask>", **{"lstrip": False, side: True}, normalized=False)
+    own.add_special_tokens([mask])
+    own.encode_special_tokens = True
+    texts = [text.replace("[MASK]", "<mask>") for text in CORNERS]
+    texts += [f"a{s}<mask>{s}{s}<mask>{s}b" for s in SPACES]
+    texts += with_masks([*adversarial_texts(500, 3, ["the", "<s>"])], "<mask>")
+    assert differences(Tokenizer(own, LENGTH, 1, {}), texts) == []
 
 
 def test_bytes_that_are_no_text_end_at_the_mask(minilm):

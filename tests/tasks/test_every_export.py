@@ -25,7 +25,7 @@ from kerasft.tasks import TASKS, exporting
 FEW, MANY = 60, 500
 QUICK = {
     "tiny": ("masked_lm", "multiple_choice", "zero-shot by nearness"),
-    "bytes": ("text_classifier of pairs", "masked_lm", "question_answerer"),
+    "bytes": ("token_classifier", "masked_lm", "question_answerer"),
 }
 KINDS = ("tiny", "bytes", "minilm")
 LENGTH = 40  # Tokens that a model takes.
