@@ -44,7 +44,10 @@ ASKED = (
 )
 
 
-@pytest.fixture(scope="module", params=[("gpt2", "gpt2"), ("llama", "llama3")])
+LLAMA = pytest.param(("llama", "llama3"), marks=pytest.mark.slow)
+
+
+@pytest.fixture(scope="module", params=[("gpt2", "gpt2"), LLAMA])
 def task(request, tmp_path_factory):
     family, kind = request.param
     folder = tmp_path_factory.mktemp(family)
