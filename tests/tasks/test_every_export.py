@@ -194,6 +194,9 @@ def answered(folder, kind, count, vader_texts, place):
             weight.assign_add(keras.random.normal(weight.shape, 0, 0.2))
         for weight in getattr(task.head, "logits", keras.layers.Layer()).weights:
             weight.assign(weight * 10)
+        if kind == "bytes" and isinstance(task, kft.TextClassifier):
+            # Or it would decide alone, whatever the text.
+            task.head.logits.bias.assign(0 * task.head.logits.bias)
         return task
 
     chosen = QUICK[kind] if count == FEW else EXPORTS
