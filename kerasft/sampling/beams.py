@@ -10,9 +10,9 @@ Source: Wu et al. 2016 (arXiv:1609.08144), section 7, for the length.
 import keras
 from keras import ops
 
-from kerasft.sampling.cached import positions_of, reordered
+from kerasft.sampling.cached import reordered
 from kerasft.sampling.decode import Decoding
-from kerasft.sampling.samplers import NEVER, History, penalised, without_ends
+from kerasft.sampling.samplers import NEVER
 
 
 class BeamSearch(Decoding):
@@ -28,32 +28,21 @@ class BeamSearch(Decoding):
 
     def begin(self, ids, mask, rows, seed, capacity):
         """Read prompts, padded on the left, (prompts, width); choose first tokens."""
-        count, width = ops.shape(ids)
-        beams, caches = self.beams, self.decoder.empty(count, capacity)
-        more = ((0, 0), (0, capacity - width))
-        tokens, mask = ops.pad(ids, more), ops.pad(mask, more)
-        logits, _, caches = self.decoder.step(
-            ids, mask, positions_of(mask[:, :width]), caches, 0
-        )
-        tokens, mask, caches, logits, lengths = keras.tree.map_structure(
-            lambda array: ops.repeat(array, beams, axis=0),
-            (tokens, mask, caches, logits, ops.sum(mask, axis=1)),
+        count, beams = ops.shape(ids)[0], self.beams
+        state, logits, _ = self._read(ids, mask, capacity)
+        each = {name: state[name] for name in ("tokens", "mask", "lengths", "caches")}
+        each, logits = keras.tree.map_structure(
+            lambda array: ops.repeat(array, beams, axis=0), (each, logits)
         )
         first = ops.arange(beams)[None] == 0
-        state = {
-            "tokens": tokens,
-            "mask": mask,
-            "caches": caches,
-            "width": ops.convert_to_tensor(width, "int32"),
-            "next": ops.convert_to_tensor(width, "int32"),
-            "lengths": lengths,
+        state |= each
+        state |= {
             # One beam at first, or all would be the same.
             "scores": ops.where(first, ops.zeros((count, beams)), NEVER),
-            "best": ops.reshape(tokens, (count, beams, -1)),
+            "best": ops.reshape(state["tokens"], (count, beams, -1)),
             "best_scores": ops.full((count, beams), NEVER),
             "best_ended": ops.zeros((count, beams), "bool"),
             "hopes": ops.ones((count, 1), "bool"),
-            "finished": ops.zeros((count,), "bool"),
         }
         return self._with_tokens(state, logits)
 
@@ -87,11 +76,7 @@ class BeamSearch(Decoding):
 
     def _continuations(self, state, logits):
         """The best continuations: scores, tokens and beams, (prompts, candidates)."""
-        history = History(state["tokens"], state["mask"], state["next"], state["width"])
-        logs = penalised(ops.log_softmax(logits), self.settings, history)
-        if self.settings.min_new_tokens:
-            early = state["next"] - state["width"] < self.settings.min_new_tokens
-            logs = without_ends(logs, self.end_ids, early)
+        logs = self._allowed(state, ops.log_softmax(logits))
         vocabulary = logits.shape[-1]
         logs = ops.reshape(logs, (-1, self.beams, vocabulary))
         total = ops.reshape(
@@ -105,13 +90,7 @@ class BeamSearch(Decoding):
 
     def _ends(self, ids, made):
         ended = ops.broadcast_to(made >= self.settings.max_new_tokens, ops.shape(ids))
-        for end in self.end_ids:
-            ended = ops.logical_or(ended, ops.equal(ids, end))
-        return ended
-
-    def _here(self, state):
-        places = ops.arange(ops.shape(state["tokens"])[1], dtype="int32")
-        return ops.cast(places == state["next"], "int32")
+        return self._or_ended(ended, ids)
 
     def _written(self, state, ids, origins):
         """Tokens of the continuations, (prompts, candidates, capacity)."""

@@ -9,9 +9,9 @@ Source: Su et al. 2022 (arXiv:2202.06417), section 4.2, equation 5.
 import keras
 from keras import ops
 
-from kerasft.sampling.cached import positions_of, reordered
+from kerasft.sampling.cached import reordered
 from kerasft.sampling.decode import Decoding
-from kerasft.sampling.samplers import NEVER, History, penalised, without_ends
+from kerasft.sampling.samplers import NEVER
 
 
 class Contrastive(Decoding):
@@ -23,56 +23,30 @@ class Contrastive(Decoding):
 
     def begin(self, ids, mask, rows, seed, capacity):
         """Read prompts, padded on the left; choose the first token of each."""
-        count, width = ops.shape(ids)
-        more = ((0, 0), (0, capacity - width))
-        caches = self.decoder.empty(count, capacity)
-        whole = ops.pad(mask, more)
-        logits, hidden, caches = self.decoder.step(
-            ids, whole, positions_of(mask), caches, 0
-        )
-        state = {
-            "tokens": ops.pad(ids, more),
-            "mask": whole,
-            "rows": rows,
-            "width": ops.convert_to_tensor(width, "int32"),
-            "next": ops.convert_to_tensor(width, "int32"),
-            "lengths": ops.sum(mask, axis=1),
-            "finished": ops.zeros((count,), "bool"),
-            "caches": caches,
-            "logits": logits,
-            "hidden": ops.pad(_unit(hidden), (*more, (0, 0))),
-        }
-        return self._stepped(state)
+        state, logits, hidden = self._read(ids, mask, capacity)
+        more = ((0, 0), (0, capacity - ops.shape(ids)[1]), (0, 0))
+        hidden = ops.pad(_unit(hidden), more)
+        return self._stepped(state | {"logits": logits, "hidden": hidden})
 
     def _stepped(self, state):
         """The state with the best candidate as its next token."""
-        settings, place = self.settings, state["next"]
-        made, many = place - state["width"], settings.top_k
-        history = History(state["tokens"], state["mask"], place, state["width"])
-        logits = penalised(state["logits"], settings, history)
-        if settings.min_new_tokens:
-            early = made < settings.min_new_tokens
-            logits = without_ends(logits, self.end_ids, early)
+        alpha, many = self.settings.penalty_alpha, self.settings.top_k
+        logits = self._allowed(state, state["logits"])
         chances, candidates = ops.top_k(ops.softmax(logits), many)
         candidates = ops.cast(candidates, "int32")
-        here = self._here(state, place)
+        here = self._here(state)
         ahead, hidden, caches = self._looked_ahead(state, candidates, here)
         likeness = self._likeness(state, hidden)
-        alpha = settings.penalty_alpha
         best = ops.argmax((1 - alpha) * chances - alpha * likeness, axis=-1)
         rows = ops.arange(ops.shape(candidates)[0], dtype="int32") * many
         rows = rows + ops.cast(best, "int32")
         ids = ops.take(ops.reshape(candidates, (-1,)), rows)
-        return self._taken(state, ids, here) | {
+        return self._taken(state, ids) | {
             "caches": reordered(caches, rows),
             "logits": ops.take(ahead, rows, axis=0),
             "hidden": state["hidden"]
             + ops.take(hidden, rows, axis=0) * ops.cast(here, hidden.dtype)[:, None],
         }
-
-    def _here(self, state, place):
-        places = ops.arange(ops.shape(state["tokens"])[1], dtype="int32")
-        return ops.cast(places == place, "int32")
 
     def _looked_ahead(self, state, candidates, here):
         """Each candidate run: logits, unit states (rows x candidates, 1, width)."""
@@ -94,19 +68,6 @@ class Contrastive(Decoding):
         cosines = ops.einsum("rcw,rlw->rcl", hidden, state["hidden"])
         real = ops.cast(state["mask"], "bool")[:, None]
         return ops.max(ops.where(real, cosines, NEVER), axis=-1)
-
-    def _taken(self, state, ids, here):
-        ids = ops.where(state["finished"], ops.cast(self.pad_id, "int32"), ids)
-        ended = state["finished"]
-        for end in self.end_ids:
-            ended = ops.logical_or(ended, ops.equal(ids, end))
-        return state | {
-            "tokens": state["tokens"] * (1 - here) + ids[:, None] * here,
-            "mask": ops.maximum(state["mask"], here),
-            "next": state["next"] + 1,
-            "lengths": state["lengths"] + 1,
-            "finished": ended,
-        }
 
 
 def _unit(hidden):

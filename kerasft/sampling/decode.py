@@ -39,24 +39,27 @@ class Decoding:
         Returns:
             The state, a dict of tensors.
         """
+        state, logits, _ = self._read(ids, mask, capacity)
+        seed = ops.cast(seed, "uint32")
+        return self._with_token(state | {"rows": rows, "seed": seed, **told}, logits)
+
+    def _read(self, ids, mask, capacity):
+        """The state behind prompts, logits of what follows, hidden states of all."""
         count, width = ops.shape(ids)
         more = ((0, 0), (0, capacity - width))
         state = {
             "tokens": ops.pad(ids, more),
             "mask": ops.pad(mask, more),
-            "rows": rows,
             "width": ops.convert_to_tensor(width, "int32"),
             "next": ops.convert_to_tensor(width, "int32"),
             "lengths": ops.sum(mask, axis=1),
             "finished": ops.zeros((count,), "bool"),
-            "seed": ops.cast(seed, "uint32"),
-            **told,
         }
         caches = self.decoder.empty(count, capacity)
-        logits, _, caches = self.decoder.step(
+        logits, hidden, caches = self.decoder.step(
             ids, state["mask"], positions_of(mask), caches, 0
         )
-        return self._with_token(state | {"caches": caches}, logits)
+        return state | {"caches": caches}, logits, hidden
 
     def advance(self, state, count):
         """Make at most `count` more tokens, a scalar; fewer if all texts end."""
@@ -92,25 +95,39 @@ class Decoding:
 
     def _with_token(self, state, logits):
         """The state with the token that follows by these logits."""
-        settings, place = self.settings, state["next"]
-        made = place - state["width"]
-        history = History(state["tokens"], state["mask"], place, state["width"])
-        logits = penalised(logits, settings, history)
-        if settings.min_new_tokens:
-            early = made < settings.min_new_tokens
-            logits = without_ends(logits, self.end_ids, early)
-        ids = self._chosen(logits, state, made)
+        logits = self._allowed(state, logits)
+        ids = self._chosen(logits, state, state["next"] - state["width"])
+        return self._taken(state, ids)
+
+    def _allowed(self, state, logits):
+        """Logits after penalties, and of no end where it is too early for one."""
+        history = History(state["tokens"], state["mask"], state["next"], state["width"])
+        logits = penalised(logits, self.settings, history)
+        least = self.settings.min_new_tokens
+        if not least:
+            return logits
+        early = state["next"] - state["width"] < least
+        return without_ends(logits, self.end_ids, early)
+
+    def _taken(self, state, ids):
+        """The state with a token (rows,) more in each row; behind an end, padding."""
         ids = ops.where(state["finished"], ops.cast(self.pad_id, "int32"), ids)
-        ended = state["finished"]
-        for end in self.end_ids:
-            ended = ops.logical_or(ended, ops.equal(ids, end))
-        here = ops.cast(
-            ops.arange(ops.shape(state["tokens"])[1], dtype="int32") == place, "int32"
-        )
+        here = self._here(state)
         return state | {
             "tokens": state["tokens"] * (1 - here) + ids[:, None] * here,
             "mask": ops.maximum(state["mask"], here),
-            "next": place + 1,
+            "next": state["next"] + 1,
             "lengths": state["lengths"] + 1,
-            "finished": ended,
+            "finished": self._or_ended(state["finished"], ids),
         }
+
+    def _here(self, state):
+        """1 at the place of the next token, else 0, int32 (capacity,)."""
+        places = ops.arange(ops.shape(state["tokens"])[1], dtype="int32")
+        return ops.cast(places == state["next"], "int32")
+
+    def _or_ended(self, ended, ids):
+        """Whether a text had ended, or does by these tokens."""
+        for end in self.end_ids:
+            ended = ops.logical_or(ended, ops.equal(ids, end))
+        return ended

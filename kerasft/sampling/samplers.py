@@ -4,7 +4,6 @@ All are functions of tensors, (rows, vocabulary) logits among them, so that they
 within a compiled loop. Penalties and cuts equal those of `transformers`.
 """
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -190,5 +189,5 @@ def without_ends(logits, end_ids, forbidden):
     """Logits in which no end can be chosen where `forbidden`, a scalar, holds."""
     if not end_ids:
         return logits
-    ends = ops.sum(keras.ops.one_hot(list(end_ids), logits.shape[-1]), axis=0) > 0
+    ends = ops.sum(ops.one_hot(list(end_ids), logits.shape[-1]), axis=0) > 0
     return ops.where(ops.logical_and(forbidden, ends), NEVER, logits)
