@@ -13,7 +13,7 @@ import numpy as np
 
 from kerasft._errors import DataError
 from kerasft.data.cache import kept_arrays
-from kerasft.data.encoding import CACHED_FROM, CHUNK
+from kerasft.data.encoding import CACHED_FROM, CHUNK, SingleTexts
 from kerasft.data.mapped import MappedFile
 from kerasft.data.pieces import Pieces, cut
 from kerasft.data.progress import bar
@@ -147,7 +147,7 @@ def _marked(pieces: Pieces, texts, opening, separator):
 
 
 @dataclass(frozen=True)
-class Passages:
+class Passages(SingleTexts):
     """Stretches of documents, each an example.
 
     Args:
@@ -171,15 +171,6 @@ class Passages:
 
     def __len__(self):
         return len(self.starts)
-
-    @property
-    def texts_per_row(self) -> int:
-        """One: two that are a pair are in one example."""
-        return 1
-
-    def tokens(self, chosen=slice(None)) -> int:
-        """How many tokens the `chosen` examples have, or all."""
-        return int(self.lengths[chosen].sum(dtype="int64"))
 
     def release(self):
         """Give back the memory of what was read of a file."""

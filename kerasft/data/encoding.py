@@ -23,8 +23,21 @@ FORMAT = 2
 TYPES = {"ids": "int32", "lengths": "int32", "truncated": "int64"}
 
 
+class SingleTexts:
+    """Mixin of examples whose tokens lie side by side; they have `lengths`."""
+
+    @property
+    def texts_per_row(self) -> int:
+        """One, a pair of texts counted as one; `TextColumns` have more."""
+        return 1
+
+    def tokens(self, chosen=slice(None)) -> int:
+        """How many tokens the `chosen` examples have, or all."""
+        return int(self.lengths[chosen].sum(dtype="int64"))
+
+
 @dataclass(frozen=True)
-class Examples:
+class Examples(SingleTexts):
     """The token ids of many rows.
 
     Args:
@@ -47,15 +60,6 @@ class Examples:
 
     def __len__(self):
         return len(self.lengths)
-
-    @property
-    def texts_per_row(self) -> int:
-        """One; `TextColumns` have more."""
-        return 1
-
-    def tokens(self, chosen=slice(None)) -> int:
-        """How many tokens the `chosen` examples have, or all."""
-        return int(self.lengths[chosen].sum(dtype="int64"))
 
     def release(self):
         """Give back the memory of what was read from a file so far."""

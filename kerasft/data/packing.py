@@ -18,6 +18,7 @@ import numpy as np
 from kerasft._errors import DataError, SettingsError
 from kerasft.data.bins import best_fit
 from kerasft.data.documents import Documents
+from kerasft.data.encoding import SingleTexts
 from kerasft.data.mapped import MappedFile
 
 IGNORED = -100
@@ -52,7 +53,7 @@ class Stretches:
 
 
 @dataclass(frozen=True)
-class PackedRows:
+class PackedRows(SingleTexts):
     """Rows of pieces, and the batches of them: `Fed.examples` and `Batches.make`.
 
     Args:
@@ -91,15 +92,6 @@ class PackedRows:
 
     def __len__(self):
         return len(self.bounds) - 1
-
-    @property
-    def texts_per_row(self) -> int:
-        """One: what is in a row lies side by side."""
-        return 1
-
-    def tokens(self, chosen=slice(None)) -> int:
-        """How many tokens the `chosen` rows have, or all."""
-        return int(self.lengths[chosen].sum(dtype="int64"))
 
     def release(self):
         """Give back the memory of what was read of a file."""
