@@ -29,11 +29,7 @@ def main(argv=None):
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--out", default="saved_models/dialogue")
     args = parser.parse_args(argv)
-    if args.checkpoint is None:
-        args.checkpoint = "saved_models/tiny-gpt"
-        if not Path(args.checkpoint, "config.json").exists():
-            few = [] if args.rows is None else ["--rows", "60", "--epochs", "1"]
-            pretrain_tiny_gpt.main(["--out", args.checkpoint, *few])
+    checkpoint = pretrain_tiny_gpt.checkpoint_of(args)
 
     keras.utils.set_random_seed(0)
     rows = kft.from_conversations([by_turns(talk) for talk in real_inputs.dialogues()])
@@ -41,7 +37,7 @@ def main(argv=None):
         rows, _ = kft.split(rows, (args.rows / len(rows), 1 - args.rows / len(rows)))
     train, unseen = kft.split(rows, (0.9, 0.1), seed=0)
 
-    task = kft.CausalLM.from_pretrained(args.checkpoint)
+    task = kft.CausalLM.from_pretrained(checkpoint)
     task.compile(kft.adamw(3e-4, warmup=0.1))
     held_out = task.dataset(unseen, 16)
     before = task.evaluate(held_out, return_dict=True, verbose=0)["perplexity"]

@@ -71,6 +71,17 @@ def main(argv=None):
     return told
 
 
+def checkpoint_of(args):
+    """The checkpoint that `--checkpoint` names, else the one that is made here."""
+    if args.checkpoint is not None:
+        return args.checkpoint
+    folder = "saved_models/tiny-gpt"
+    if not Path(folder, "config.json").exists():
+        few = [] if args.rows is None else ["--rows", "60", "--epochs", "1"]
+        main(["--out", folder, *few])
+    return folder
+
+
 def trained_tokenizer(rows, place, args):
     """A folder with a byte-level tokenizer of these texts."""
     path = place / "texts.txt"

@@ -31,11 +31,7 @@ def main(argv=None):
     parser.add_argument("--asked", type=int, default=100, help="headlines to write")
     parser.add_argument("--out", default="saved_models/headlines")
     args = parser.parse_args(argv)
-    if args.checkpoint is None:
-        args.checkpoint = "saved_models/tiny-gpt"
-        if not Path(args.checkpoint, "config.json").exists():
-            few = [] if args.rows is None else ["--rows", "60", "--epochs", "1"]
-            pretrain_tiny_gpt.main(["--out", args.checkpoint, *few])
+    checkpoint = pretrain_tiny_gpt.checkpoint_of(args)
 
     keras.utils.set_random_seed(0)
     pairs = list(dict.fromkeys(headlines()))
@@ -45,7 +41,7 @@ def main(argv=None):
     train, unseen = kft.split(rows, (0.9, 0.1), seed=0)
     asked = [unseen.messages(i) for i in range(min(args.asked, len(unseen)))]
 
-    task = kft.CausalLM.from_pretrained(args.checkpoint)
+    task = kft.CausalLM.from_pretrained(checkpoint)
     before = told(task, asked)
     task.compile(kft.adamw(3e-4, warmup=0.1))
     task.fit(

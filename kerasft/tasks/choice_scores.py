@@ -16,7 +16,7 @@ import numpy as np
 
 from kerasft._errors import DataError, SettingsError
 from kerasft.data.packing import Stretches, one_per_row
-from kerasft.data.windows import frame_of
+from kerasft.tasks.generating import raise_if_any
 
 NORMALISE = ("none", "tokens", "characters", "prior")
 
@@ -105,15 +105,13 @@ class ScoringChoices:
                     )
                 elif not one.scored.any():
                     problems.append(f"prompt {i}: no token of {text[:30]!r} ends in it")
-        if problems:
-            more = f" (and {len(problems) - 5} more)" if len(problems) > 5 else ""
-            raise DataError("; ".join(problems[:5]) + more + ".")
+        raise_if_any(problems)
         return found
 
     def _together(self, prompt, choice, opened):
         if not isinstance(prompt, str):
             return self._answered(prompt, choice)
-        opening = frame_of(self.tokenizer).ids[0].tolist()
+        opening = self.opening_ids
         if opened and not opening:
             opening = list(self.end_ids[:1])
         encoding = self.tokenizer.backend.encode(

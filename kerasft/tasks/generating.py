@@ -1,5 +1,7 @@
 """Texts that a causal language model writes: all at once, or as they come."""
 
+from functools import cached_property
+
 import numpy as np
 
 from kerasft._errors import DataError, SettingsError
@@ -36,8 +38,8 @@ class Generating:
             DataError: an empty prompt, or one with no room behind it.
         """
         ids = self._prompt_ids(prompts)
-        made = self.generate_ids(ids, batch_size=batch_size, **settings)
         sampling = Sampling.of(**settings)
+        made = self._generated(ids, batch_size, sampling)
         texts = [
             [self._cut(self._text_after(prompt, row), sampling.stop) for row in rows]
             for prompt, rows in zip(ids, made, strict=True)
@@ -52,7 +54,9 @@ class Generating:
         Returns:
             Of each prompt a list of texts, each a list of ids without its end.
         """
-        sampling = Sampling.of(**settings)
+        return self._generated(prompts, batch_size, Sampling.of(**settings))
+
+    def _generated(self, prompts, batch_size, sampling):
         self._raise_unless_room(prompts, sampling)
         copies = sampling.num_return_sequences if sampling.chooses else 1
         order = np.argsort([len(prompt) for prompt in prompts], kind="stable")
@@ -139,9 +143,13 @@ class Generating:
 
     def text_ids(self, text):
         """Ids of a text that goes on: what opens it, and no end."""
-        opening = frame_of(self.tokenizer).ids[0].tolist()
         encode = self.tokenizer.backend.encode
-        return opening + encode(text, add_special_tokens=False).ids
+        return self.opening_ids + encode(text, add_special_tokens=False).ids
+
+    @cached_property
+    def opening_ids(self) -> list[int]:
+        """Ids that stand before each text."""
+        return frame_of(self.tokenizer).ids[0].tolist()
 
     def _raise_unless_room(self, prompts, sampling):
         most = self.backbone.config.max_position_embeddings
@@ -155,9 +163,7 @@ class Generating:
                     f"{sampling.max_new_tokens} is more than the {most} positions of "
                     "the model"
                 )
-        if problems:
-            more = f" (and {len(problems) - 5} more)" if len(problems) > 5 else ""
-            raise DataError("; ".join(problems[:5]) + more + ".")
+        raise_if_any(problems)
 
     def _text_after(self, prompt, made):
         """What `made` reads behind a prompt; a space between them is kept."""
@@ -170,6 +176,17 @@ class Generating:
         """The text before the first stop string."""
         places = [text.find(stop) for stop in stops]
         return text[: min((place for place in places if place >= 0), default=None)]
+
+
+def raise_if_any(problems):
+    """Tell the first problems, and how many more there are.
+
+    Raises:
+        DataError: there is one.
+    """
+    if problems:
+        more = f" (and {len(problems) - 5} more)" if len(problems) > 5 else ""
+        raise DataError("; ".join(problems[:5]) + more + ".")
 
 
 def _without_tail(text, stops):
