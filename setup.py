@@ -38,6 +38,7 @@ REQUIREMENTS = [
 
 TEST = [
     "torch==2.13.0",  # the reference; the CPU build will do
+    "peft==0.21.2",
     "transformers==5.23.0",  # the reference whose key lists and logits we compare with
     "tokenizers==0.23.3",
     "accelerate",

@@ -10,6 +10,7 @@ Source: Vaswani et al. 2017, section 3.2 (arXiv:1706.03762).
 import keras
 from keras import ops
 
+from kerasft.layers.dense import Dense
 from kerasft.layers.dropout import Dropout
 from kerasft.layers.folding import foldable, folded_mix, folded_scores
 from kerasft.layers.packing import UNPACKED
@@ -95,9 +96,7 @@ class SelfAttention(keras.layers.Layer):
         """Build the four projections for inputs of `shape`."""
         self.width = shape[-1]
         for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
-            layer = keras.layers.Dense(
-                self.width, kernel_initializer=self.initializer, name=name
-            )
+            layer = Dense(self.width, kernel_initializer=self.initializer, name=name)
             setattr(self, name, layer)
             layer.build(shape)
 

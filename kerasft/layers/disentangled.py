@@ -14,6 +14,7 @@ import numpy as np
 from keras import ops
 
 from kerasft.layers.attention import SelfAttention
+from kerasft.layers.dense import Embedding
 from kerasft.layers.dropout import Dropout
 from kerasft.layers.packing import UNPACKED
 
@@ -154,7 +155,7 @@ class DistanceEmbedding(keras.layers.Layer):
         super().__init__(**kwargs)
         self.rows, self.farthest = distance_rows(buckets, farthest), farthest
         size = 2 * (buckets if buckets > 0 else farthest)
-        self.table = keras.layers.Embedding(size, width, initializer, name="table")
+        self.table = Embedding(size, width, initializer, name="table")
         self.table_norm = norm("table_norm") if norm else None
         self.width = width
 

@@ -7,6 +7,7 @@ padding id: fairseq's `make_positions`, as RoBERTa was trained with.
 import keras
 from keras import ops
 
+from kerasft.layers.dense import Dense, Embedding
 from kerasft.layers.dropout import Dropout
 
 
@@ -61,7 +62,7 @@ class TokenEmbedding(keras.layers.Layer):
                 return getattr(shared, name)
             if not rows:
                 return None
-            return keras.layers.Embedding(rows, table_width, initializer, name=name)
+            return Embedding(rows, table_width, initializer, name=name)
 
         self.token_embedding = table(sizes[0], "token_embedding")
         self.position_embedding = table(sizes[1], "position_embedding")
@@ -72,9 +73,7 @@ class TokenEmbedding(keras.layers.Layer):
             self.embedding_norm = getattr(shared, name)
         self.dropout = Dropout(dropout, name="dropout")
         self.embedding_proj = (
-            keras.layers.Dense(
-                width, kernel_initializer=initializer, name="embedding_proj"
-            )
+            Dense(width, kernel_initializer=initializer, name="embedding_proj")
             if width != table_width or always_project
             else None
         )

@@ -5,16 +5,15 @@ one token of a row looks at all others, projecting it in place of them leaves ou
 of the block's matrix products over the whole batch, and their gradients.
 """
 
-import keras
 from keras import ops
+
+from kerasft.layers.dense import Dense
 
 
 def foldable(*projections):
     """Whether these are plain `Dense` layers: nothing but a kernel and a bias."""
     return all(
-        type(one) is keras.layers.Dense
-        and one.quantization_mode is None
-        and not one.lora_enabled
+        type(one) is Dense and one.adapter is None and one.quantization_mode is None
         for one in projections
     )
 

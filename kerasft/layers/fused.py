@@ -7,10 +7,10 @@ Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learner
 GPT-2; the formula is that of `SelfAttention`.
 """
 
-import keras
 from keras import ops
 
 from kerasft.layers.attention import SelfAttention
+from kerasft.layers.dense import Dense
 from kerasft.layers.packing import UNPACKED
 from kerasft.layers.rotary import turned
 
@@ -50,13 +50,13 @@ class FusedAttention(SelfAttention):
     def build(self, shape):
         """Build both projections for inputs of `shape`."""
         self.width = shape[-1]
-        self.qkv_proj = keras.layers.Dense(
+        self.qkv_proj = Dense(
             3 * self.width,
             use_bias=self.use_bias,
             kernel_initializer=self.initializer,
             name="qkv_proj",
         )
-        self.o_proj = keras.layers.Dense(
+        self.o_proj = Dense(
             self.width,
             use_bias=self.use_bias,
             kernel_initializer=self.output_initializer,

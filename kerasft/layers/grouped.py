@@ -6,10 +6,10 @@ Source: Ainslie et al. 2023 (arXiv:2305.13245), section 2.2; norms of queries an
 Yang et al. 2025, "Qwen3 Technical Report" (arXiv:2505.09388), section 2.
 """
 
-import keras
 from keras import ops
 
 from kerasft.layers.attention import SelfAttention
+from kerasft.layers.dense import Dense
 from kerasft.layers.norm import RmsNorm
 from kerasft.layers.packing import UNPACKED
 from kerasft.layers.rotary import turned
@@ -55,7 +55,7 @@ class GroupedAttention(SelfAttention):
         shared = self.num_kv_heads * self.size
         widths = {"q_proj": self.width, "k_proj": shared, "v_proj": shared}
         for name, units in {**widths, "o_proj": shape[-1]}.items():
-            layer = keras.layers.Dense(
+            layer = Dense(
                 units,
                 use_bias=self.biases[name == "o_proj"],
                 kernel_initializer=self.initializer,

@@ -9,6 +9,8 @@ Pre-Training", section 3.2.
 import keras
 from keras import ops
 
+from kerasft.layers.dense import Dense
+
 
 class LastTokenHead(keras.layers.Layer):
     """Logits of a text from the hidden state of its last token.
@@ -25,7 +27,7 @@ class LastTokenHead(keras.layers.Layer):
 
     def __init__(self, num_labels, initializer="zeros", **kwargs):
         super().__init__(**kwargs)
-        self.logits = keras.layers.Dense(
+        self.logits = Dense(
             num_labels, use_bias=False, kernel_initializer=initializer, name="logits"
         )
 

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from kerasft.layers.dense import Dense
 from kerasft.layers.dropout import Dropout
 
 
@@ -35,10 +36,8 @@ class MentionHead(keras.layers.Layer):
     def build(self, shape):
         """Build for hidden states of `shape`."""
         width = shape[-1]
-        self.dense = keras.layers.Dense(
-            width, kernel_initializer=self.initializer, name="dense"
-        )
-        self.logits = keras.layers.Dense(
+        self.dense = Dense(width, kernel_initializer=self.initializer, name="dense")
+        self.logits = Dense(
             self.num_labels, kernel_initializer=self.initializer, name="logits"
         )
         self.dense.build((shape[0], 2 * width))

@@ -6,6 +6,7 @@ Source: Vaswani et al. 2017, section 3.3 (arXiv:1706.03762).
 import keras
 
 from kerasft.layers.activation import ACTIVATIONS
+from kerasft.layers.dense import Dense
 from kerasft.layers.dropout import Dropout
 
 
@@ -40,10 +41,10 @@ class Mlp(keras.layers.Layer):
 
     def build(self, shape):
         """Build both projections for inputs of `shape`."""
-        self.up_proj = keras.layers.Dense(
+        self.up_proj = Dense(
             self.hidden_width, kernel_initializer=self.initializer, name="up_proj"
         )
-        self.down_proj = keras.layers.Dense(
+        self.down_proj = Dense(
             shape[-1], kernel_initializer=self.last_initializer, name="down_proj"
         )
         self.up_proj.build(shape)
@@ -84,7 +85,7 @@ class FusedGatedMlp(keras.layers.Layer):
         self.hidden_width = hidden_width
         self.activation = ACTIVATIONS[activation]
         first, second = initializers
-        self.gate_up_proj = keras.layers.Dense(
+        self.gate_up_proj = Dense(
             2 * hidden_width,
             use_bias=use_bias,
             kernel_initializer=first,
@@ -96,7 +97,7 @@ class FusedGatedMlp(keras.layers.Layer):
     def build(self, shape):
         """Build both projections for inputs of `shape`."""
         self.gate_up_proj.build(shape)
-        self.down_proj = keras.layers.Dense(
+        self.down_proj = Dense(
             shape[-1],
             use_bias=self.use_bias,
             kernel_initializer=self.down_initializer,
@@ -136,7 +137,7 @@ class GatedMlp(keras.layers.Layer):
         """Build the projections for inputs of `shape`."""
         widths = {"gate_proj": self.hidden_width, "up_proj": self.hidden_width}
         for name, units in {**widths, "down_proj": shape[-1]}.items():
-            layer = keras.layers.Dense(units, name=name, **self.options)
+            layer = Dense(units, name=name, **self.options)
             layer.build(shape if name in widths else (*shape[:-1], self.hidden_width))
             setattr(self, name, layer)
 

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from kerasft.layers.dense import Dense
+
 
 class NextTokenHead(keras.layers.Layer):
     """Logits over the vocabulary, by the token embedding's own table or another.
@@ -24,7 +26,7 @@ class NextTokenHead(keras.layers.Layer):
         super().__init__(**kwargs)
         self.decoder = None
         if not tied:
-            self.decoder = keras.layers.Dense(
+            self.decoder = Dense(
                 vocab_size,
                 use_bias=False,
                 kernel_initializer=initializer,

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from kerasft.layers.activation import ACTIVATIONS
+from kerasft.layers.dense import Dense
 from kerasft.layers.dropout import Dropout
 
 
@@ -46,10 +47,10 @@ class FirstTokenHead(keras.layers.Layer):
     def build(self, shape):
         """Build pooler and logits for hidden states of `shape`."""
         first = (shape[0], shape[-1])
-        self.pooler = keras.layers.Dense(
+        self.pooler = Dense(
             shape[-1], kernel_initializer=self.initializer, name="pooler"
         )
-        self.logits = keras.layers.Dense(
+        self.logits = Dense(
             self.num_labels, kernel_initializer=self.initializer, name="logits"
         )
         self.pooler.build(first)
@@ -104,15 +105,13 @@ class PooledHead(keras.layers.Layer):
         """Build pooler, norm and logits for hidden states of `shape`."""
         pooled = (shape[0], shape[-1])
         first, second = self.initializers
-        self.pooler = keras.layers.Dense(
+        self.pooler = Dense(
             shape[-1],
             use_bias=self.pooler_bias,
             kernel_initializer=first,
             name="pooler",
         )
-        self.logits = keras.layers.Dense(
-            self.num_labels, kernel_initializer=second, name="logits"
-        )
+        self.logits = Dense(self.num_labels, kernel_initializer=second, name="logits")
         for layer in (self.pooler, self.pooler_norm, self.logits):
             layer.build(pooled)
 

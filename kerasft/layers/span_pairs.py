@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from kerasft.layers.attention import HIDDEN
+from kerasft.layers.dense import Dense
 from kerasft.layers.dropout import Dropout
 from kerasft.layers.rotary import rotation, turned, usual_speeds
 
@@ -33,12 +34,8 @@ class GlobalPointer(keras.layers.Layer):
     def __init__(self, classes, size, spans, initializer, **kwargs):
         super().__init__(**kwargs)
         self.classes, self.size, self.spans = classes, size, spans
-        self.dense = keras.layers.Dense(
-            2 * size, kernel_initializer=initializer, name="dense"
-        )
-        self.bias = keras.layers.Dense(
-            2 * classes, kernel_initializer=initializer, name="bias"
-        )
+        self.dense = Dense(2 * size, kernel_initializer=initializer, name="dense")
+        self.bias = Dense(2 * classes, kernel_initializer=initializer, name="bias")
 
     def build(self, shape):
         """Build for hidden states of `shape`."""

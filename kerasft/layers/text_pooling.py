@@ -11,6 +11,7 @@ from keras import ops
 
 from kerasft._registry import Registry
 from kerasft.layers.activation import ACTIVATIONS
+from kerasft.layers.dense import Dense
 
 
 def first_token(hidden_states, real):
@@ -90,7 +91,7 @@ class Pooling(keras.layers.Layer):
         self.readers = 1 if pooling == "cls" else None
         self.dense = None
         if projection:
-            self.dense = keras.layers.Dense(
+            self.dense = Dense(
                 projection.size,
                 use_bias=projection.bias,
                 dtype="float32",
@@ -131,7 +132,7 @@ class VectorHead(keras.layers.Layer):
         super().__init__(dtype="float32", **kwargs)
         self.pooling = pooling
         self.readers = pooling.readers
-        self.logits = keras.layers.Dense(
+        self.logits = Dense(
             num_labels, kernel_initializer=initializer, dtype="float32", name="logits"
         )
 

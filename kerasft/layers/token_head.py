@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from kerasft.layers.activation import ACTIVATIONS
+from kerasft.layers.dense import Dense
 from kerasft.layers.dropout import Dropout
 
 
@@ -27,7 +28,7 @@ class TokenTransform(keras.layers.Layer):
     def __init__(self, units, activation, norm, initializer, bias=True, **kwargs):
         super().__init__(**kwargs)
         self.activation = ACTIVATIONS[activation]
-        self.dense = keras.layers.Dense(
+        self.dense = Dense(
             units, use_bias=bias, kernel_initializer=initializer, name="dense"
         )
         self.norm = norm("norm") if norm else None
@@ -67,9 +68,7 @@ class TokenHead(keras.layers.Layer):
         self.transform = transform
         self.crf = crf
         self.dropout = Dropout(dropout, name="dropout")
-        self.logits = keras.layers.Dense(
-            num_labels, kernel_initializer=initializer, name="logits"
-        )
+        self.logits = Dense(num_labels, kernel_initializer=initializer, name="logits")
 
     def build(self, shape):
         """Build for hidden states of `shape`."""

@@ -39,6 +39,7 @@ class TrainStep:
         if several:
             gradients = self._sum_over_replicas(context, gradients)
         self.optimizer.apply(gradients, self.trainable_variables)
+        self.follow_step(gradients)
         return self._measure(x, y, logits, sample_weight, loss_sum, total)
 
     def compile(self, **options):

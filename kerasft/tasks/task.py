@@ -16,6 +16,7 @@ from kerasft.checkpoints.tensors import TensorReader
 from kerasft.models import pretrained
 from kerasft.objectives.losses import ItemLoss, LossSum, RowLoss
 from kerasft.objectives.optimizer import adamw
+from kerasft.peft.adapted import Adapted
 from kerasft.tasks.exporting import export_tokens
 from kerasft.tasks.feeding import Feeding
 from kerasft.tasks.loading import precision_policy, raise_unless_head, tokenizer_for
@@ -27,7 +28,7 @@ from kerasft.tasks.step import (
 )
 
 
-class Task(TrainStep, Feeding, keras.Model):
+class Task(TrainStep, Feeding, Adapted, keras.Model):
     """Logits of a dict of token ids: `input_ids`, `attention_mask`, `token_type_ids`.
 
     Made by `from_pretrained`, trained by plain `compile` and `fit`.
@@ -95,6 +96,7 @@ class Task(TrainStep, Feeding, keras.Model):
             reader, backbone, cls.head_name, head, plan.new_layers
         )
         task.fresh_weights = report.fresh
+        task.checkpoint = str(checkpoint)
         return task
 
     @abc.abstractmethod
@@ -169,6 +171,7 @@ class Task(TrainStep, Feeding, keras.Model):
         )
         self.item_loss = self.default_loss() if loss is None else _loss(loss)
         self.micro_batches = micro_batches
+        self.adapters_compiled = True
         super().compile(
             optimizer=optimizer,
             loss=self.item_loss,
@@ -188,6 +191,7 @@ class Task(TrainStep, Feeding, keras.Model):
     def fit(self, x=None, y=None, **options):
         """Train as `keras.Model.fit` does, on batches of `dataset` or any tf.data."""
         _refuse(options, {"class_weight", "validation_split"})
+        self.raise_unless_trainable()
         epochs = options.get("epochs", 1) - options.get("initial_epoch", 0)
         steps = options.get("steps_per_epoch") or _length(x, y, options)
         self._set_schedule(steps, epochs)
