@@ -1,12 +1,20 @@
 """Small trainable parts beside a frozen model; all methods are in `METHODS`."""
 
 from kerasft._registry import Registry
+from kerasft.peft.adalora import AdaLoRA
 from kerasft.peft.bitfit import BitFit
 from kerasft.peft.dora import DoRA
 from kerasft.peft.ia3 import IA3
 from kerasft.peft.lora import LoRA
 
-__all__ = ["METHODS", "BitFit", "DoRA", "IA3", "LoRA"]
+__all__ = ["METHODS", "AdaLoRA", "BitFit", "DoRA", "IA3", "LoRA"]
 
 # Where several share a file format, the first that a file fits is taken.
-METHODS = Registry("PEFT method", bitfit=BitFit, dora=DoRA, lora=LoRA, ia3=IA3)
+METHODS = Registry(
+    "PEFT method",
+    bitfit=BitFit,
+    dora=DoRA,
+    lora=LoRA,
+    adalora=AdaLoRA,
+    ia3=IA3,
+)

@@ -228,6 +228,17 @@ class Adapted:
         if not self.adapters_compiled:
             raise SettingsError(_COMPILE)
 
+    def begin_fit(self, total):
+        """Let the working adapter know how many steps a fit has, or None."""
+        adapter = self._stack.adapters.get(self.active_adapter)
+        if adapter is not None:
+            adapter.method.begin_fit(adapter, total)
+
+    def adapter_penalty(self):
+        """What the working adapter adds to the loss of a step, or None."""
+        adapter = self._stack.adapters.get(self.active_adapter)
+        return None if adapter is None else adapter.method.penalty(adapter)
+
     def follow_step(self, gradients):
         """What the working adapter does after each step of the optimizer.
 

@@ -42,6 +42,7 @@ class Adapter(keras.layers.Layer):
             keep(self, "parts", method.parts(places))
         for part in self.parts:
             setattr(self, part.path.replace("/", "_") + f"_{part.slot}", part.layer)
+        self.keeper = method.keeper(self.parts)
         head = _head_weights(places, method.modules_to_save)
         keep(self, "in_place", head | method.trained(places, self.parts))
         keep(self, "head_paths", frozenset(head))

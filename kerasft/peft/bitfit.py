@@ -38,8 +38,8 @@ class BitFit(Method):
         found = biases_of(places)
         if not any(path.startswith("backbone/") for path in found):
             raise SettingsError(
-                f"BitFit trains biases, and a {places.family.model_type} has none. Take "
-                "LoRA or IA3."
+                f"BitFit trains biases, and a {places.family.model_type} has none. "
+                "Take LoRA or IA3."
             )
         return found
 
@@ -92,6 +92,6 @@ class BitFit(Method):
             yield key + "lora_A.weight", np.zeros((1, width), "float32")
             yield key + "lora_B.weight", np.zeros((units, 1), "float32")
 
-    def fill(self, adapter, read, shapes, strict=True):
+    def fill(self, adapter, read, shapes, content, strict=True):
         """The zeros are read over."""
         return {key for key in shapes if ".lora_A." in key or ".lora_B." in key}, []

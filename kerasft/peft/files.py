@@ -150,7 +150,9 @@ def fill_adapter(folder, adapter, strict=True):
     misfits += more
     method = adapter.method
     if not misfits or not strict:
-        own, more = method.fill(adapter, reader.read, shapes, strict)
+        own, more = method.fill(
+            adapter, reader.read, shapes, read_config(folder), strict
+        )
         used |= own
         misfits += more
     misfits += [

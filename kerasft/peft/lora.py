@@ -213,10 +213,10 @@ class LoRA(Method):
 
     def content(self, adapter):
         """Fields of `LoraConfig`."""
-        method, doubled = self, 2 if self.init == "pissa" else 1
+        doubled = 2 if self.init == "pissa" else 1
         ranks = {part.theirs: part.layer.rank * doubled for part in adapter.parts}
         alphas = {
-            part.theirs: _of_pattern(method.alpha_pattern, part.theirs, method.alpha)
+            part.theirs: _of_pattern(self.alpha_pattern, part.theirs, self.alpha)
             * (math.sqrt(doubled) if self.rslora else doubled)
             for part in adapter.parts
         }
@@ -356,8 +356,8 @@ def kernel_of(host):
     """
     if host.quantization_mode is not None:
         raise SettingsError(
-            f"{host.name} is quantised ({host.quantization_mode}), and this start needs "
-            "its numbers. Add the adapter first, or take another init."
+            f"{host.name} is quantised ({host.quantization_mode}), and this start "
+            "needs its numbers. Add the adapter first, or take another init."
         )
     return ops.convert_to_numpy(host.kernel)
 

@@ -119,13 +119,14 @@ class Method(abc.ABC):
         """
         return self
 
-    def fill(self, adapter, read, shapes, strict=True):
+    def fill(self, adapter, read, shapes, content, strict=True):
         """Set the small layers' weights.
 
         Args:
             adapter: whose.
             read: their key -> array.
             shapes: their key -> shape.
+            content: `adapter_config.json`.
             strict: whether nothing is set if something does not fit; else what fits is.
 
         Returns:
@@ -150,6 +151,18 @@ class Method(abc.ABC):
 
     # --- while training
 
+    def keeper(self, parts):
+        """A layer that watches over the parts while they are trained, or None."""
+        return None
+
+    def begin_fit(self, adapter, total):
+        """Get ready for a fit of `total` steps; None: that is not known."""
+        return None
+
+    def penalty(self, adapter):
+        """What the loss of a step grows by, or None."""
+        return None
+
     def follow_step(self, adapter, gradients):
         """What is done after each step of the optimizer.
 
@@ -157,6 +170,7 @@ class Method(abc.ABC):
             adapter: whose parts were trained.
             gradients: id of a weight -> its gradient.
         """
+        return None
 
 
 def biases_of(places, chosen=None):

@@ -51,7 +51,8 @@ class AdapterShares:
         return (
             f"trained {self.trained:,} of {self.total:,} weights "
             f"({self.share:.3%}; without the head {self.trained - self.head:,}, "
-            f"{self.share_without_head:.3%}); adapter {self.adapter_bytes / 1e6:.2f} MB, "
+            f"{self.share_without_head:.3%}); "
+            f"adapter {self.adapter_bytes / 1e6:.2f} MB, "
             f"optimizer state {self.optimizer_bytes / 1e6:.2f} MB"
         )
 

@@ -124,15 +124,19 @@ class TrainStep:
             values, logits = self._trained_on(x, y)
             loss_sum = self._loss_sum(values, weights)
             loss = _mean(loss_sum, divisor)
-            if self.losses:  # Regularisers: once a step, not once a part or replica.
-                times = (
-                    self.micro_batches * self.distribute_strategy.num_replicas_in_sync
-                )
-                loss += tf.cast(tf.add_n(self.losses), tf.float32) / times
+            # Regularisers: once a step, not once a part or replica.
+            for penalty in self._penalties():
+                loss += penalty
             loss = self.optimizer.scale_loss(loss)
         values = [v.value for v in self.trainable_variables]
         gradients = tape.gradient(loss, values)
         return loss_sum, logits, [merged(g) for g in gradients]
+
+    def _penalties(self):
+        """What the loss of a part grows by."""
+        penalties = [*self.losses, self.adapter_penalty()]
+        times = self.micro_batches * self.distribute_strategy.num_replicas_in_sync
+        return [tf.cast(p, tf.float32) / times for p in penalties if p is not None]
 
     def _sum_over_replicas(self, context, gradients):
         gradients = [None if g is None else tf.convert_to_tensor(g) for g in gradients]

@@ -195,6 +195,7 @@ class Task(TrainStep, Feeding, Adapted, keras.Model):
         epochs = options.get("epochs", 1) - options.get("initial_epoch", 0)
         steps = options.get("steps_per_epoch") or _length(x, y, options)
         self._set_schedule(steps, epochs)
+        self.begin_fit(None if steps is None else steps * epochs)
         options.setdefault("shuffle", y is not None)  # Datasets shuffle themselves.
         self.training_batches = batches = batches_of(x)
         if batches is not None:
