@@ -50,6 +50,8 @@ class Method(abc.ABC):
     """A good one to begin with."""
     merges: ClassVar[bool] = True
     """Whether the model's own weights can take the change over."""
+    needs_kernels: ClassVar[bool] = False
+    """Whether it needs the frozen matrices as they are, unrounded."""
     head_prefix: ClassVar[str] = "base_model.model."
     """What the keys of a trained head begin with in the file."""
 

@@ -56,7 +56,7 @@ def trained_run(settings) -> Run:
     run_folder.begin(folder, to_yaml(recipe))
     history = job.fit(task, dataset, settings, rows, callbacks)
     if not any(isinstance(one, kft.BestCheckpoint) for one in callbacks):
-        task.save_pretrained(folder)
+        task.save_trained(folder)
     job.finish(task, rows, folder)
     reports = {
         name: job.report(task, part, settings.batch_size, settings)
