@@ -2,6 +2,8 @@
 
 from contextlib import contextmanager
 
+import keras
+
 from kerasft._errors import SettingsError
 from kerasft.peft.places import Places
 from kerasft.peft.quantised import quantisation_of, quantise
@@ -74,7 +76,24 @@ class Adapted(Stored):
         self._untrack(self._stack.remove(name))
         self._adapters_changed()
 
-    def quantize(self, mode: str):
+    @property
+    def weights_in_place(self):
+        """Paths of the model's own weights that the working adapter trains."""
+        return frozenset(self._stack.named(None).in_place)
+
+    @property
+    def adapter_summary(self) -> str:
+        """The working adapter in a line: its method and what it was told."""
+        return str(self._stack.named(None).method)
+
+    def summary(self, **options):
+        """As Keras', and how much of it is trained."""
+        super().summary(**options)
+        if self.active_adapter is not None:
+            tell = options.get("print_fn") or keras.utils.io_utils.print_msg
+            tell(f"{self.adapter_summary}: {self.adapter_shares}")
+
+    def quantize_base(self, mode: str):
         """Round the backbone's linear layers to integers, for good; adapters train on.
 
         Layers under an adapter go on in 8 or 4 bits, so a model needs a fourth or an

@@ -96,9 +96,12 @@ class Source:
         if self.adapter is not None:
             mode = files.read_own(self.adapter).get("quantised")
             if mode is not None:
-                task.quantize(mode)
+                task.quantize_base(mode)
             task.load_adapter(self.adapter)
-            task.fresh_weights = ()
+            came = task.weights_in_place
+            task.fresh_weights = tuple(
+                path for path in task.fresh_weights if f"head/{path}" not in came
+            )
 
 
 def _without(key, starts):
