@@ -107,6 +107,12 @@ class TokenClassifier(Task):
 
         return cls._load(checkpoint, revision, max_length, precision, plan_head)
 
+    @classmethod
+    def head_options(cls, arguments):
+        """The chain that scores tag sequences."""
+        names, scheme = arguments["labels"], arguments["scheme"]
+        return {"crf": CRF(len(names), TagSet(names, scheme).allowed, name="crf")}
+
     @property
     def finds_entities(self) -> bool:
         """Whether tags make entities (B-PER, O), not just classes of words (NOUN)."""

@@ -77,7 +77,7 @@ def parse(arguments: list[str] | None = None):
 def _spelled_out(arguments):
     """`--peft lora` as `--peft.method lora`: --peft.rank can stand beside it."""
     found = []
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in zip(arguments, [*arguments, ""][1:], strict=True):
         name, equals, value = argument.partition("=")
         if name == "--peft" and "null" not in (value, following):
             argument = "--peft.method" + equals + value
