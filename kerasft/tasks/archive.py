@@ -57,6 +57,7 @@ class Archived:
             },
             "max_length": tokenizer.max_length,
             "pad_id": tokenizer.pad_id,
+            "fresh_weights": list(self.fresh_weights),
             "quantised": quantisation_of(self.backbone),
             "adapters": {
                 name: {"method": one.method.kind, **settings_of(one.method)}
@@ -79,6 +80,7 @@ class Archived:
             head = head_of.build(sizes, config["size"], **options)
             task = cls(backbone, head, _tokenizer(config), **arguments)
         task.made_with = {key: config[key] for key in ("size", "arguments", "options")}
+        task.fresh_weights = tuple(config["fresh_weights"])
         if config["quantised"]:
             task.quantize_base(config["quantised"])
         for name, chosen in config["adapters"].items():

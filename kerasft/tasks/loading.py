@@ -31,7 +31,7 @@ class HeadPlan:
 
     def as_data(self):
         """Size and arguments, as a `.keras` file holds them."""
-        given = any(value is not None for value in self.options.values())
+        given = bool(self.options)
         return {"size": self.size, "arguments": self.arguments, "options": given}
 
 
