@@ -10,6 +10,8 @@ Source: Zhang et al. 2023 (arXiv:2303.10512), sections 3.2 and 3.3, algorithm 1.
 import keras
 from keras import ops
 
+from kerasft.peft.triplets import FIRST
+
 
 class Budget(keras.layers.Layer):
     """Importance of the triplets, and who is kept.
@@ -27,7 +29,7 @@ class Budget(keras.layers.Layer):
         self.method = method
         self.total = method.total_steps
         self.steps = self.add_weight(
-            (), "zeros", "int32", trainable=False, name="steps"
+            (), "zeros", "int32", trainable=False, name="steps", aggregation=FIRST
         )
         notes = {}
         for i, layer in enumerate(layers):
@@ -41,7 +43,9 @@ class Budget(keras.layers.Layer):
         self.built = True
 
     def _zeros(self, shape, name):
-        return self.add_weight(shape, "zeros", trainable=False, name=name)
+        return self.add_weight(
+            shape, "zeros", trainable=False, name=name, aggregation=FIRST
+        )
 
     def step(self, gradients):
         """One step was taken.

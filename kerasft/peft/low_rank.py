@@ -30,7 +30,7 @@ class LowRank(keras.layers.Layer):
     def __init__(self, host, rank, scale, dropout=0.0, init="kaiming", **kwargs):
         super().__init__(dtype=policy_of(host), **kwargs)
         self.rank, self.scale = rank, scale
-        self.dropout = Dropout(dropout, name="dropout")
+        self.dropout = Dropout(dropout, name="dropout", dtype=self.dtype_policy)
         width, units = sizes_of(host)
         self.lora_a = self.add_weight((width, rank), _first(init), name="lora_a")
         self.lora_b = self.add_weight((rank, units), "zeros", name="lora_b")

@@ -9,6 +9,8 @@ from keras import ops
 from kerasft.layers.dropout import Dropout
 from kerasft.peft.hosts import policy_of, sizes_of
 
+FIRST = "only_first_replica"  # All replicas write the same.
+
 
 class Triplets(keras.layers.Layer):
     """The change of one linear layer, as a sum of weighted pairs.
@@ -23,14 +25,16 @@ class Triplets(keras.layers.Layer):
     def __init__(self, host, rank, alpha, dropout=0.0, **kwargs):
         super().__init__(dtype=policy_of(host), **kwargs)
         self.rank, self.scale = rank, alpha / (rank + 1e-5)
-        self.dropout = Dropout(dropout, name="dropout")
+        self.dropout = Dropout(dropout, name="dropout", dtype=self.dtype_policy)
         width, units = sizes_of(host)
         normal = keras.initializers.RandomNormal(0.0, 0.02)
         self.lora_a = self.add_weight((width, rank), normal, name="lora_a")
         self.lora_e = self.add_weight((rank, 1), "zeros", name="lora_e")
         self.lora_b = self.add_weight((rank, units), normal, name="lora_b")
         # Which triplets the last look at the budget has kept: 1 or 0.
-        self.kept = self.add_weight((rank,), "ones", trainable=False, name="kept")
+        self.kept = self.add_weight(
+            (rank,), "ones", trainable=False, name="kept", aggregation=FIRST
+        )
         self.built = True
 
     def call(self, inputs, host, training=None):

@@ -132,7 +132,14 @@ def test_two_devices_take_part(one_and_two):
 # differs, and a weight near 1 that moves by 1e-3 shows that as 6e-5.
 @pytest.mark.parametrize(
     "case, limit",
-    [("sgd", 2e-6), ("clipped", 1e-5), ("micro_batches", 1e-5), ("loss_sum", 1e-5)],
+    [
+        ("sgd", 2e-6),
+        ("clipped", 1e-5),
+        ("micro_batches", 1e-5),
+        ("loss_sum", 1e-5),
+        ("lora", 1e-5),
+        ("adalora", 1e-5),
+    ],
 )
 def test_two_devices_train_as_one_does(case, limit, one_and_two):
     one, two = one_and_two

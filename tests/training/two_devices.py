@@ -32,6 +32,12 @@ CASES = {
         "optimizer": kft.AdamW(1e-2, **CLIPPED),
         "micro_batches": 2,
     },
+    "lora": lambda: {"optimizer": kft.AdamW(1e-2, **CLIPPED)},
+    "adalora": lambda: {"optimizer": kft.AdamW(1e-2, **CLIPPED)},
+}
+ADAPTERS = {
+    "lora": kft.LoRA(rank=2, targets="all-linear"),
+    "adalora": kft.AdaLoRA(init_rank=4, target_rank=2),
 }
 
 
@@ -52,6 +58,8 @@ def train(folder, case):
     else:
         task = kft.TextClassifier.from_pretrained(folder, labels=LABELS)
         rows = tiny_rows(ROWS)
+    if case in ADAPTERS:
+        task.add_adapter(ADAPTERS[case])
     task.compile(**CASES[case]())
     start = flat(task.trainable_weights)
     batches = task.dataset(rows, 16, training=True, seed=1, max_shapes=1)
