@@ -169,8 +169,14 @@ class Adapted:
         """The `AdapterStack`, made when it is first needed."""
         stack = vars(self).get("_adapter_stack")
         if stack is None:
-            fresh = self.fresh_weights
-            places = Places(self.backbone, self.head_name, self.head, fresh)
+            places = Places(
+                self.backbone,
+                self.head_name,
+                self.head,
+                self.fresh_weights,
+                tokenizer=self.tokenizer,
+                checkpoint=self.checkpoint,
+            )
             stack = AdapterStack(places)
             object.__setattr__(self, "_adapter_stack", stack)  # Not for Keras to track.
         return stack
@@ -206,6 +212,32 @@ class Adapted:
         """What was traced is of no use any more, nor is the optimizer's state."""
         self.train_function = self.test_function = self.predict_function = None
         self.adapters_compiled = False
+        self._fit_tokenizer()
+
+    def _fit_tokenizer(self):
+        """Cut texts where virtual tokens leave no more positions; undo it without."""
+        whole, fitted = vars(self).get("_tokenizers", (None, None))
+        if self.tokenizer is not fitted:  # The user's.
+            whole = self.tokenizer
+        fitted = whole.shortened(min(whole.max_length, self.backbone.room))
+        self.tokenizer = fitted
+        object.__setattr__(self, "_tokenizers", (whole, fitted))
+
+    def raise_unless_room(self, batches):
+        """Refuse batches whose rows leave no positions for virtual tokens.
+
+        Raises:
+            SettingsError: they were made before the adapter came.
+        """
+        if batches is None or not self.backbone.num_virtual:
+            return
+        longest, room = int(batches.plan.lengths.max()), self.backbone.room
+        if longest > room:
+            raise SettingsError(
+                f"These batches have rows of up to {longest} tokens, but beside the "
+                f"{self.backbone.num_virtual} virtual tokens of the adapter there are "
+                f"positions for {room}. Call dataset() again."
+            )
 
     def raise_unless_trainable(self):
         """Refuse a fit that would not train what the user thinks.

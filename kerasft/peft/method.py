@@ -50,8 +50,8 @@ class Method(abc.ABC):
     """A good one to begin with."""
     merges: ClassVar[bool] = True
     """Whether the model's own weights can take the change over."""
-    head_prefix: ClassVar[str] = "base_model.model."
-    """What the keys of a trained head begin with in the file."""
+    model_prefix: ClassVar[str] = "base_model.model."
+    """What the keys of the model's own weights begin with in the file."""
 
     def __post_init__(self):
         problems = list(self.problems())
