@@ -12,6 +12,7 @@ from keras import ops
 
 from kerasft._errors import DataError
 from kerasft.layers.kv_cache import behind
+from kerasft.layers.pooling import EVERY
 
 
 class Prompted:
@@ -136,13 +137,15 @@ class Prompted:
 
     def readers_with_prompt(self, readers):
         """How many of all tokens, from the first, are worked out for `readers`."""
+        if readers == EVERY:
+            return None
         if self.prompt is None or readers is None or self.prompt.read_first:
             return readers
         return readers + self.num_virtual
 
     def without_prompt(self, hidden, packing, readers=None):
         """Hidden states in rows, of the text alone; or those for `readers`."""
-        if readers is None:
+        if readers in (None, EVERY):
             hidden = packing.rows(hidden)
         if self.prompt is None or (readers is not None and self.prompt.read_first):
             return hidden

@@ -182,6 +182,11 @@ class Adapted:
         return stack
 
     @property
+    def working_adapter(self):
+        """The `Adapter` that works, or None."""
+        return self._stack.adapters.get(self.active_adapter)
+
+    @property
     def adapter_shares(self) -> AdapterShares:
         """How much of the model is trained, and what the adapter weighs."""
         return AdapterShares.of(self)
@@ -262,13 +267,13 @@ class Adapted:
 
     def begin_fit(self, total):
         """Let the working adapter know how many steps a fit has, or None."""
-        adapter = self._stack.adapters.get(self.active_adapter)
+        adapter = self.working_adapter
         if adapter is not None:
             adapter.method.begin_fit(adapter, total)
 
     def adapter_penalty(self):
         """What the working adapter adds to the loss of a step, or None."""
-        adapter = self._stack.adapters.get(self.active_adapter)
+        adapter = self.working_adapter
         return None if adapter is None else adapter.method.penalty(adapter)
 
     def follow_step(self, gradients):
@@ -277,7 +282,7 @@ class Adapted:
         Args:
             gradients: of the trainable variables, in their order.
         """
-        adapter = self._stack.adapters.get(self.active_adapter)
+        adapter = self.working_adapter
         if adapter is not None:
             pairs = zip(self.trainable_variables, gradients, strict=True)
             adapter.method.follow_step(adapter, {id(w): g for w, g in pairs})

@@ -110,6 +110,10 @@ class Method(abc.ABC):
             array = keras.ops.convert_to_numpy(weight)
             yield key, array.T if turned else array
 
+    def num_unsaved(self, adapter):
+        """How many more weights are trained than a file holds in their stead."""
+        return 0
+
     def resized(self, content, shapes):
         """The settings with what only the file's shapes tell.
 

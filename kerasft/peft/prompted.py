@@ -7,6 +7,8 @@ Sources: Lester et al. 2021 (arXiv:2104.08691), section 2; Li and Liang 2021
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import numpy as np
+
 from kerasft._errors import CheckpointError, SettingsError
 from kerasft.peft.lora import policy_of
 from kerasft.peft.method import Method, Part
@@ -71,6 +73,12 @@ class PromptMethod(Method):
         (part,) = adapter.parts
         yield VECTORS, part.layer.vectors()
 
+    def num_unsaved(self, adapter):
+        """Those of a network whose result alone is saved."""
+        layer = adapter.parts[0].layer
+        trained = sum(int(np.prod(w.shape)) for w in layer.trainable_weights)
+        return trained - layer.count * layer.width
+
     def fill(self, adapter, read, shapes, content, strict=True):
         """Let the layer give the file's vectors."""
         layer = adapter.parts[0].layer
@@ -118,8 +126,8 @@ class EmbeddedPrompt(PromptMethod):
     """
 
     pool: Literal["first", "cls"] = "first"
-    """What a head of whole texts reads that reads the first token: the first virtual
-    one, as in peft, or the text's own, "cls"."""
+    """What a head of whole texts reads: "first", the first virtual token or the mean of
+    all with them, as in peft; or "cls", the text's own first token or its mean."""
 
     def problems(self):
         """Yield what is wrong."""
