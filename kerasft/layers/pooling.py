@@ -11,7 +11,6 @@ from kerasft.layers.activation import ACTIVATIONS
 from kerasft.layers.dense import Dense
 from kerasft.layers.dropout import Dropout
 
-
 EVERY = "every"  # As `readers`: all tokens, and those of a prompt before them.
 
 

@@ -1,15 +1,19 @@
-"""What a task can do with adapters: add, switch, merge, save, load."""
+"""What a task can do with adapters: add, switch, combine, merge."""
 
 from contextlib import contextmanager
 
+import keras
+
 from kerasft._errors import SettingsError
-from kerasft.peft import METHODS, files
 from kerasft.peft.places import Places
+from kerasft.peft.quantised import quantisation_of, quantise
 from kerasft.peft.shares import AdapterShares
+from kerasft.peft.shortened import Shortened
 from kerasft.peft.stack import AdapterStack
+from kerasft.peft.stored import Stored
 
 
-class Adapted:
+class Adapted(Stored, Shortened):
     """Mixin of a `Task`: adapters on its backbone, one of them at work at a time.
 
     The task has `backbone`, `head`, `head_name` and `fresh_weights`, and `checkpoint`,
@@ -73,6 +77,82 @@ class Adapted:
         self._untrack(self._stack.remove(name))
         self._adapters_changed()
 
+    @property
+    def weights_in_place(self):
+        """Paths of the model's own weights that the working adapter trains."""
+        return frozenset(self._stack.named(None).in_place)
+
+    @property
+    def adapter_summary(self) -> str:
+        """The working adapter in a line: its method and what it was told."""
+        return str(self._stack.named(None).method)
+
+    def summary(self, **options):
+        """As Keras', and how much of it is trained."""
+        super().summary(**options)
+        if self.active_adapter is not None:
+            tell = options.get("print_fn") or keras.utils.io_utils.print_msg
+            tell(f"{self.adapter_summary}: {self.adapter_shares}")
+
+    def quantize_base(self, mode: str):
+        """Round the backbone's linear layers to integers, for good; adapters train on.
+
+        Layers under an adapter go on in 8 or 4 bits, so a model needs a fourth or an
+        eighth of the memory. It cannot be merged, nor saved as a checkpoint.
+
+        Args:
+            mode: "int8" or "int4".
+
+        Raises:
+            SettingsError: an unknown mode; it is quantised already; an adapter is
+                merged, or needs the numbers (DoRA).
+        """
+        stack = self._stack
+        stack.refuse_merged("quantise")
+        needing = [n for n, a in stack.adapters.items() if a.method.needs_kernels]
+        if needing:
+            raise SettingsError(
+                f"Adapter {', '.join(needing)} needs the frozen matrices as they are, "
+                "so they cannot be quantised under it. Take LoRA."
+            )
+        quantise(self.backbone, mode)
+        self._adapters_changed()
+
+    def combine_adapters(
+        self,
+        names,
+        weights,
+        into: str = "combined",
+        *,
+        way: str = "svd",
+        rank: int | None = None,
+        density: float | None = None,
+        seed: int = 0,
+    ):
+        """Make one LoRA of several; it works at once.
+
+        Heads (and biases) that were trained with them move by the weighted sum of their
+        moves.
+
+        Args:
+            names: of the LoRAs; they change the same layers.
+            weights: how much of each counts.
+            into: name of the new adapter.
+            way: "cat" (exactly the weighted sum; ranks add up), "svd" (the nearest of a
+                rank to it), "linear", "ties", "dare_linear", "dare_ties",
+                "magnitude_prune" (of A and of B one by one), and the last four with
+                "_svd" (of the whole changes), as peft has them.
+            rank: of the result of "svd" and its like; None: the highest of theirs.
+            density: share of the numbers that "ties", "dare" and "prune" keep.
+            seed: of the draws of "dare".
+
+        Raises:
+            SettingsError: adapters that cannot be made into one.
+        """
+        how = {"way": way, "rank": rank, "density": density, "seed": seed}
+        self._track(self._stack.combine(names, weights, into, how))
+        self.set_adapter(into)
+
     def merge_adapter(self, *, forget: bool = False):
         """Let the model's own weights take over what the working adapter does.
 
@@ -102,65 +182,6 @@ class Adapted:
         """
         self._stack.unmerge()
         self._adapters_changed()
-
-    # --- files
-
-    def save_adapter(self, folder, name: str | None = None):
-        """Write an adapter as Hugging Face's peft does, without the base.
-
-        The head that was trained with it is in the file, too.
-
-        Args:
-            folder: where to; an earlier adapter there is replaced.
-            name: which; None: the one that works.
-
-        Raises:
-            SettingsError: there is no such adapter.
-            CheckpointError: the folder holds something else.
-        """
-        stack = self._stack
-        adapter = stack.named(name)
-        if stack.adapters.get(stack.active) is adapter:
-            adapter.remember()
-        files.write_adapter(folder, adapter, self.checkpoint, self.adapter_notes())
-
-    def adapter_notes(self):
-        """What our own file of an adapter says beside the method: labels and task."""
-        config = self.saved_config()
-        return {
-            "task": self.head_name,
-            "labels": list(getattr(config, "labels", ()) or ()),
-            "problem_type": getattr(config, "problem_type", None),
-        }
-
-    def load_adapter(self, folder, name: str = "default", *, strict: bool = True):
-        """Read an adapter of Hugging Face's peft, or of ours; it works at once.
-
-        Args:
-            folder: holds `adapter_config.json` and `adapter_model.safetensors`.
-            name: of the adapter here.
-            strict: whether missing, extra and misshapen keys, and another base than it
-                was made for, are an error; if not, what fits is taken.
-
-        Returns:
-            What did not fit, a sentence each; empty if strict.
-
-        Raises:
-            CheckpointError: no such files, an unknown method, or (if strict) a misfit;
-                every misfit is told, and nothing is changed.
-            SettingsError: the name is taken.
-        """
-        stack, before = self._stack, self.active_adapter
-        adapter = stack.add(files.read_method(folder, METHODS), name)
-        try:
-            misfits = files.fill_adapter(folder, adapter, strict)
-        except Exception:
-            stack.remove(name)
-            stack.activate(before) if stack.adapters else None
-            raise
-        self._track(adapter)
-        self.set_adapter(name)
-        return misfits
 
     # --- the inside
 
@@ -217,32 +238,7 @@ class Adapted:
         """What was traced is of no use any more, nor is the optimizer's state."""
         self.train_function = self.test_function = self.predict_function = None
         self.adapters_compiled = False
-        self._fit_tokenizer()
-
-    def _fit_tokenizer(self):
-        """Cut texts where virtual tokens leave no more positions; undo it without."""
-        whole, fitted = vars(self).get("_tokenizers", (None, None))
-        if self.tokenizer is not fitted:  # The user's.
-            whole = self.tokenizer
-        fitted = whole.shortened(min(whole.max_length, self.backbone.room))
-        self.tokenizer = fitted
-        object.__setattr__(self, "_tokenizers", (whole, fitted))
-
-    def raise_unless_room(self, batches):
-        """Refuse batches whose rows leave no positions for virtual tokens.
-
-        Raises:
-            SettingsError: they were made before the adapter came.
-        """
-        if batches is None or not self.backbone.num_virtual:
-            return
-        longest, room = int(batches.plan.lengths.max()), self.backbone.room
-        if longest > room:
-            raise SettingsError(
-                f"These batches have rows of up to {longest} tokens, but beside the "
-                f"{self.backbone.num_virtual} virtual tokens of the adapter there are "
-                f"positions for {room}. Call dataset() again."
-            )
+        self.fit_tokenizer()
 
     def raise_unless_trainable(self):
         """Refuse a fit that would not train what the user thinks.
@@ -253,6 +249,12 @@ class Adapted:
         """
         stack = self._stack
         if not stack.adapters:
+            mode = quantisation_of(self.backbone)
+            if mode is not None:
+                raise SettingsError(
+                    f"The backbone is quantised ({mode}), so it cannot be trained. Add "
+                    "an adapter first: add_adapter(kerasft.LoRA())."
+                )
             if not getattr(self, "adapters_compiled", True):
                 raise SettingsError(_COMPILE)
             return

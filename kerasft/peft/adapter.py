@@ -64,6 +64,11 @@ class Adapter(keras.layers.Layer):
         for path, weight in self.in_place.items():
             self.values[path] = ops.convert_to_numpy(weight)
 
+    def recall(self):
+        """Set them to what was noted."""
+        for path, weight in self.in_place.items():
+            weight.assign(self.values[path])
+
     @property
     def weights_of_parts(self):
         """The trained weights that are its own."""

@@ -12,7 +12,9 @@ from typing import ClassVar
 import numpy as np
 
 from kerasft._errors import SettingsError
-from kerasft.peft.lora import LORA_FIELDS, LoRA, sizes_of
+from kerasft.peft.hosts import sizes_of
+from kerasft.peft.lora import LoRA
+from kerasft.peft.lora_fields import LORA_FIELDS
 from kerasft.peft.method import Method, biases_of
 from kerasft.peft.places import PROJECTIONS
 

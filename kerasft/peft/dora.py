@@ -14,7 +14,8 @@ from keras import ops
 
 from kerasft._errors import SettingsError
 from kerasft.layers.dense import Embedding
-from kerasft.peft.lora import LoRA, LowRank
+from kerasft.peft.lora import LoRA
+from kerasft.peft.low_rank import LowRank
 
 
 class Decomposed(LowRank):
@@ -73,6 +74,7 @@ class DoRA(LoRA):
 
     kind: ClassVar[str] = "dora"
     learning_rate: ClassVar[float] = 4e-4
+    needs_kernels: ClassVar[bool] = True
 
     def problems(self):
         """Yield what is wrong."""

@@ -14,7 +14,8 @@ from keras import ops
 
 from kerasft._errors import CheckpointError
 from kerasft.layers.dense import Dense
-from kerasft.peft.lora import policy_of, sizes_of, targets_from
+from kerasft.peft.hosts import policy_of, sizes_of
+from kerasft.peft.lora_fields import targets_from
 from kerasft.peft.method import Method, Part
 
 # peft's "output.dense" of these fits the attention's last layer, too.

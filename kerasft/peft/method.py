@@ -6,7 +6,7 @@ an `Adapter` holds them.
 """
 
 import abc
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import ClassVar
 
 import keras
@@ -50,6 +50,8 @@ class Method(abc.ABC):
     """A good one to begin with."""
     merges: ClassVar[bool] = True
     """Whether the model's own weights can take the change over."""
+    needs_kernels: ClassVar[bool] = False
+    """Whether it needs the frozen matrices as they are, unrounded."""
     model_prefix: ClassVar[str] = "base_model.model."
     """What the keys of the model's own weights begin with in the file."""
 
@@ -57,6 +59,12 @@ class Method(abc.ABC):
         problems = list(self.problems())
         if problems:
             raise SettingsError(f"{type(self).__name__}: {'; '.join(problems)}.")
+
+    def __str__(self):
+        """The settings that are not the usual ones."""
+        usual = {f.name: _usual(f) for f in fields(self)}
+        told = [f"{n}={v!r}" for n, v in settings_of(self).items() if v != usual[n]]
+        return f"{type(self).__name__}({', '.join(told)})"
 
     def problems(self):
         """Yield what is wrong with the settings, a clause each."""
@@ -186,6 +194,12 @@ def biases_of(places, chosen=None):
         if isinstance(weight, keras.Variable):
             found[places.weight(place, name)] = weight
     return found
+
+
+def _usual(field):
+    """Default of a field."""
+    made = field.default_factory is not MISSING
+    return field.default_factory() if made else field.default
 
 
 def settings_of(method) -> dict:

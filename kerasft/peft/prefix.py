@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from kerasft._errors import SettingsError
-from kerasft.peft.lora import policy_of
+from kerasft.peft.hosts import policy_of
 from kerasft.peft.method import Part
-from kerasft.peft.prompted import PromptMethod, virtual_tokens_of
+from kerasft.peft.prompted import PromptMethod, too_small, virtual_tokens_of
 from kerasft.peft.virtual import NORMAL, KeyValueTokens, Perceptron
 
 
@@ -37,8 +37,8 @@ class PrefixTuning(PromptMethod):
     def problems(self):
         """Yield what is wrong."""
         yield from super().problems()
-        if self.hidden_size is not None and self.hidden_size < 1:
-            yield f"hidden_size is {self.hidden_size}; at least 1"
+        if self.hidden_size is not None:
+            yield from too_small(self, "hidden_size")
         if self.init not in ("normal", "zero"):
             yield f"init is {self.init!r}; known: normal, zero"
 

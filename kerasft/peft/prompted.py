@@ -10,12 +10,20 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from kerasft._errors import CheckpointError, SettingsError
-from kerasft.peft.lora import policy_of
+from kerasft.peft.hosts import policy_of
 from kerasft.peft.method import Method, Part
 from kerasft.peft.virtual import PromptTokens
 
 VECTORS = "prompt_embeddings"  # The one key of the file.
 POOLS = ("first", "cls")
+
+
+def too_small(method, *names):
+    """Yield a clause for each field that is no whole number of at least 1."""
+    for name in names:
+        value = getattr(method, name)
+        if type(value) is not int or value < 1:
+            yield f"{name} is {value!r:.60}; a whole number, at least 1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +38,7 @@ class PromptMethod(Method):
 
     def problems(self):
         """Yield what is wrong."""
-        if self.num_virtual_tokens < 1:
-            yield f"num_virtual_tokens is {self.num_virtual_tokens}; at least 1"
+        yield from too_small(self, "num_virtual_tokens")
 
     def raise_unless_room(self, places):
         """Refuse as many virtual tokens as leave a text no positions.

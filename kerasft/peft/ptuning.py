@@ -6,8 +6,8 @@ Source: Liu et al. 2021 (arXiv:2103.10385), section 3.
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from kerasft.peft.lora import policy_of
-from kerasft.peft.prompted import EmbeddedPrompt
+from kerasft.peft.hosts import policy_of
+from kerasft.peft.prompted import EmbeddedPrompt, too_small
 from kerasft.peft.virtual import Perceptron, Recurrent
 
 ENCODERS = ("mlp", "lstm", "none")
@@ -40,10 +40,9 @@ class PTuning(EmbeddedPrompt):
         yield from super().problems()
         if self.encoder not in ENCODERS:
             yield f"encoder is {self.encoder!r}; known: {', '.join(ENCODERS)}"
-        if self.hidden_size is not None and self.hidden_size < 1:
-            yield f"hidden_size is {self.hidden_size}; at least 1"
-        if self.depth < 1:
-            yield f"depth is {self.depth}; at least 1"
+        if self.hidden_size is not None:
+            yield from too_small(self, "hidden_size")
+        yield from too_small(self, "depth")
         if not 0 <= self.dropout < 1:
             yield f"dropout is {self.dropout}; 0 to below 1"
 

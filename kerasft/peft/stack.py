@@ -5,10 +5,13 @@ they are trained in place, and by `merge`, which keeps copies.
 """
 
 import keras
+import numpy as np
 from keras import ops
 
 from kerasft._errors import SettingsError
 from kerasft.peft.adapter import Adapter
+from kerasft.peft.combine import combined, raise_unless_known
+from kerasft.peft.lora import LoRA
 
 
 class AdapterStack:
@@ -69,16 +72,13 @@ class AdapterStack:
         if current is not None:
             current.remember()
             current.detach()
-            self._assign(current, self._before)
+            for path, weight in current.in_place.items():
+                weight.assign(self._before[path])
         if chosen is not None:
-            self._assign(chosen, chosen.values)
+            chosen.recall()
             chosen.attach()
         self.active = name
         self._set_trainable()
-
-    def _assign(self, adapter, values):
-        for path, weight in adapter.in_place.items():
-            weight.assign(values[path])
 
     def _set_trainable(self):
         """Only the working adapter's weights, and those it trains in place."""
@@ -121,6 +121,45 @@ class AdapterStack:
         for weight, trainable in self._trainable or ():
             weight.trainable = trainable
         self._trainable, self._before = None, {}
+
+    def combine(self, names, weights, into, how):
+        """Make one LoRA of several; it does not work yet.
+
+        Args:
+            names: of the LoRAs.
+            weights: how much of each.
+            into: name of the new one.
+            how: `way`, `rank`, `density` and `seed` of `combine.combined`.
+
+        Raises:
+            SettingsError: they are no LoRAs at the same places, or of ranks that the
+                way cannot take.
+        """
+        raise_unless_known(how["way"], how["density"])
+        chosen = [self.named(name) for name in names]
+        _raise_unless_alike(chosen, weights, how["way"])
+        if self.active in names:
+            self.named(None).remember()
+        parts = list(zip(*(adapter.parts for adapter in chosen), strict=True))
+        ranks = [part.layer.rank for part in parts[0]]
+        rank = sum(ranks) if how["way"] == "cat" else how["rank"] or max(ranks)
+        targets = tuple(part[0].path for part in parts)
+        adapter = self.add(LoRA(rank=rank, alpha=rank, targets=targets), into)
+        for made, given in zip(adapter.parts, parts, strict=True):
+            layers = [part.layer for part in given]
+            first, second = combined(
+                [layer.factors() for layer in layers],
+                np.array([layer.scale for layer in layers]),
+                weights,
+                **how | {"rank": rank},
+            )
+            made.layer.lora_a.assign(first)
+            made.layer.lora_b.assign(second)
+        for path, before in adapter.values.items():
+            shares = zip(weights, chosen, strict=True)
+            moves = [share * (one.values[path] - before) for share, one in shares]
+            adapter.values[path] = before + sum(moves)
+        return adapter
 
     # --- merging
 
@@ -173,6 +212,34 @@ class AdapterStack:
             )
 
 
+def _raise_unless_alike(chosen, weights, way):
+    """Refuse adapters that cannot be made into one.
+
+    Raises:
+        SettingsError: that is the case.
+    """
+    others = [a.name for a in chosen if type(a.method) is not LoRA]
+    if others or len(chosen) < 1 or len(weights) != len(chosen):
+        raise SettingsError(
+            "Combined are LoRAs, one weight for each; given: "
+            f"{len(chosen)} adapters, {len(weights)} weights"
+            + (f", not LoRAs: {', '.join(others)}." if others else ".")
+        )
+    places = [[part.path for part in adapter.parts] for adapter in chosen]
+    heads = [set(adapter.in_place) for adapter in chosen]
+    if any(one != places[0] for one in places) or any(one != heads[0] for one in heads):
+        raise SettingsError(
+            "Combined are LoRAs that change the same layers and train the same weights "
+            "of the model; these differ in their targets or biases."
+        )
+    ranks = {part.layer.rank for adapter in chosen for part in adapter.parts}
+    if way != "cat" and not way.endswith("svd") and len(ranks) > 1:
+        raise SettingsError(
+            f"Way {way!r} needs LoRAs of one rank; these have {sorted(ranks)}. Take "
+            "'svd' or 'cat'."
+        )
+
+
 def _is_state(weight):
     """Whether it is the state of a random generator."""
     return not keras.backend.is_float_dtype(weight.dtype)
@@ -200,8 +267,6 @@ def _merged(adapter, part):
     Raises:
         SettingsError: the method cannot, or the result is not finite.
     """
-    import numpy as np
-
     method = type(adapter.method).__name__
     if not adapter.method.merges:
         raise SettingsError(

@@ -1,11 +1,9 @@
 """What embeds texts, from a folder and into one: backbone, pooling, tokenizer."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from kerasft._errors import CheckpointError
 from kerasft.checkpoints.folders import CHECKPOINT_FILES, member
-from kerasft.checkpoints.locate import locate
 from kerasft.checkpoints.sentence_layout import (
     DOWNLOADED,
     LAYOUT_FILES,
@@ -20,6 +18,7 @@ from kerasft.models import pretrained
 from kerasft.models.config import EncoderConfig
 from kerasft.models.family import Family
 from kerasft.tasks.loading import tokenizer_for
+from kerasft.tasks.source import Source
 
 OWN_FILES = (*CHECKPOINT_FILES, *LAYOUT_FILES)
 
@@ -29,7 +28,7 @@ class EmbedderParts:
     """A folder that holds a backbone and, maybe, how its states are pooled.
 
     Args:
-        folder: on this machine.
+        source: where it is.
         layout: what follows the backbone.
         family: of the backbone.
         config: of the backbone.
@@ -37,7 +36,7 @@ class EmbedderParts:
         tokenizer: no longer than the layout, the model and the user want it.
     """
 
-    folder: Path
+    source: Source
     layout: SentenceLayout
     family: Family
     config: EncoderConfig
@@ -51,7 +50,8 @@ class EmbedderParts:
         Raises:
             CheckpointError: no such checkpoint, or nothing that is known here.
         """
-        folder = locate(checkpoint, revision, more=DOWNLOADED)
+        source = Source.find(checkpoint, revision, more=DOWNLOADED)
+        folder = source.folder
         layout = read_layout(folder)
         root = member(folder, layout.backbone) if layout.backbone else folder
         family, config = pretrained.read_config(root)
@@ -60,7 +60,12 @@ class EmbedderParts:
         if max_length is None and layout.max_length is not None:
             max_length = min(layout.max_length, tokenizer.max_length)
         tokenizer = tokenizer.shortened(max_length)
-        return cls(folder, layout, family, config, reader, tokenizer)
+        return cls(source, layout, family, config, reader, tokenizer)
+
+    @property
+    def folder(self):
+        """The checkpoint's folder."""
+        return self.source.folder
 
     def built(self, pooling=None, normalise=None, name="head"):
         """Backbone and `Pooling`, without their weights.

@@ -9,7 +9,7 @@ Source: Tunstall et al. 2022, "Efficient Few-Shot Learning Without Prompts"
 
 from collections.abc import Sequence
 
-from kerasft._errors import DataError
+from kerasft._errors import DataError, SettingsError
 from kerasft.checkpoints.folders import atomic_folder, member
 from kerasft.checkpoints.names import raise_misfits
 from kerasft.checkpoints.sentence_layout import CLASSIFIER
@@ -91,6 +91,7 @@ class FewShotClassifier(TextClassifier):
             head.build((None, None, parts.config.hidden_size))
             task = cls(backbone, head, parts.tokenizer, names, parts.layout.prompts)
         parts.load(backbone, vectors)
+        task.checkpoint = parts.source.name
         if has_head and not new_head:
             _load_logits(head, parts.folder)
         else:
@@ -135,9 +136,15 @@ class FewShotClassifier(TextClassifier):
 
         Raises:
             DataError: rows of another kind, or a label that has none.
+            SettingsError: there is an adapter.
         """
         from kerasft.data.class_pairs import class_pairs
 
+        if self.adapters:
+            raise SettingsError(
+                "fit_rows trains the whole backbone. With an adapter call compile() "
+                "and fit(), or delete it first."
+            )
         classes = self._classes(rows)  # Before the long work.
         history = None
         if epochs:
@@ -182,7 +189,7 @@ class FewShotClassifier(TextClassifier):
         Raises:
             CheckpointError: the folder holds something that is no checkpoint.
         """
-        with atomic_folder(folder, own_files=OWN_FILES) as new:
+        with self.plain_weights(), atomic_folder(folder, own_files=OWN_FILES) as new:
             logits = self.head.logits
             tensors = {
                 "linear.weight": logits.kernel.numpy().T,

@@ -7,19 +7,19 @@ default loss and metrics, the labels of rows, and the form of its predictions.
 import abc
 
 import keras
-import numpy as np
 
-from kerasft._errors import DataError, SettingsError
+from kerasft._errors import SettingsError
 from kerasft.checkpoints.folders import atomic_folder
-from kerasft.checkpoints.locate import locate
 from kerasft.checkpoints.tensors import TensorReader
 from kerasft.models import pretrained
 from kerasft.objectives.losses import ItemLoss, LossSum, RowLoss
 from kerasft.objectives.optimizer import adamw
 from kerasft.peft.adapted import Adapted
+from kerasft.tasks.arguments import raise_if_outside, refuse, steps_of
 from kerasft.tasks.exporting import export_tokens
 from kerasft.tasks.feeding import Feeding
 from kerasft.tasks.loading import precision_policy, raise_unless_head, tokenizer_for
+from kerasft.tasks.source import Source
 from kerasft.tasks.step import (
     TrainStep,
     batches_of,
@@ -80,23 +80,24 @@ class Task(TrainStep, Feeding, Adapted, keras.Model):
         Args:
             plan_head: (config, tensors of the file) -> `HeadPlan`.
         """
-        folder = locate(checkpoint, revision)
-        family, config = pretrained.read_config(folder)
-        raise_unless_head(family, cls.head_name, folder)
-        reader = TensorReader(folder)
-        plan = plan_head(config, reader)
-        tokenizer = tokenizer_for(folder, plan.config, max_length)
+        source = Source.find(checkpoint, revision)
+        family, config = source.config()
+        raise_unless_head(family, cls.head_name, source.folder)
+        reader = TensorReader(source.folder)
+        plan = plan_head(config, source.keys(reader))
+        tokenizer = tokenizer_for(source.folder, plan.config, max_length)
+        head_family = family.heads[cls.head_name]
         with precision_policy(precision):
             backbone = pretrained.empty_backbone(family, plan.config, reader)
-            build = family.heads[cls.head_name].build
-            head = build(plan.config, plan.size, **plan.options)
+            head = head_family.build(plan.config, plan.size, **plan.options)
             # Here, because Keras scales the loss by the task's own precision.
             task = cls(backbone, head, tokenizer, **plan.arguments)
+        new_layers = (*plan.new_layers, *source.trained_layers(head_family.rows))
         report = pretrained.load_weights(
-            reader, backbone, cls.head_name, head, plan.new_layers
+            reader, backbone, cls.head_name, head, new_layers
         )
         task.fresh_weights = report.fresh
-        task.checkpoint = str(checkpoint)
+        source.complete(task)
         return task
 
     @abc.abstractmethod
@@ -106,10 +107,13 @@ class Task(TrainStep, Feeding, Adapted, keras.Model):
     def save_pretrained(self, folder):
         """Write a Hugging Face folder: config, weights, tokenizer; whole or not at all.
 
+        An adapter at work is in these weights, merged; the task itself stays as it is.
+
         Raises:
             CheckpointError: the folder holds something that is no checkpoint.
+            SettingsError: an adapter that cannot be merged; `save_adapter` saves it.
         """
-        with atomic_folder(folder) as new:
+        with self.plain_weights(), atomic_folder(folder) as new:
             self.write(new)
 
     def write(self, folder):
@@ -122,6 +126,20 @@ class Task(TrainStep, Feeding, Adapted, keras.Model):
             head=self.head,
         )
         self.tokenizer.save(folder)
+
+    def save_trained(self, folder):
+        """Write what is trained: the adapter at work, or else the whole checkpoint."""
+        if self.active_adapter is None:
+            self.save_pretrained(folder)
+        else:
+            self.save_adapter(folder)
+
+    def load_trained(self, folder):
+        """Load what `save_trained` of this task has written."""
+        if self.active_adapter is None:
+            self.load_saved(folder)
+        else:
+            self.reload_adapter(folder)
 
     def load_saved(self, folder):
         """Load the weights that `save_pretrained` of this task has written."""
@@ -162,7 +180,7 @@ class Task(TrainStep, Feeding, Adapted, keras.Model):
         Raises:
             SettingsError: options that the exact train step cannot honour.
         """
-        _refuse(options, {"loss_weights", "weighted_metrics"})
+        refuse(options, {"loss_weights", "weighted_metrics"})
         if micro_batches < 1:
             raise SettingsError(f"micro_batches is {micro_batches}; at least 1.")
         optimizer = keras.optimizers.get(adamw() if optimizer is None else optimizer)
@@ -190,10 +208,10 @@ class Task(TrainStep, Feeding, Adapted, keras.Model):
 
     def fit(self, x=None, y=None, **options):
         """Train as `keras.Model.fit` does, on batches of `dataset` or any tf.data."""
-        _refuse(options, {"class_weight", "validation_split"})
+        refuse(options, {"class_weight", "validation_split"})
         self.raise_unless_trainable()
         epochs = options.get("epochs", 1) - options.get("initial_epoch", 0)
-        steps = options.get("steps_per_epoch") or _length(x, y, options)
+        steps = options.get("steps_per_epoch") or steps_of(x, y, options)
         self._set_schedule(steps, epochs)
         self.begin_fit(None if steps is None else steps * epochs)
         options.setdefault("shuffle", y is not None)  # Datasets shuffle themselves.
@@ -216,7 +234,7 @@ class Task(TrainStep, Feeding, Adapted, keras.Model):
     def _prepared(self, data):
         self.raise_unless_room(batches_of(data))
         vocab_size = self.backbone.config.vocab_size
-        _raise_if_outside(data, vocab_size)
+        raise_if_outside(data, vocab_size)
         return prepared(data, vocab_size)
 
     def _set_schedule(self, steps, epochs):
@@ -249,49 +267,9 @@ class _EpochOrder(keras.callbacks.Callback):
         self.batches.epoch = epoch
 
 
-def _raise_if_outside(data, vocab_size):
-    """Check ids in arrays; those in a dataset are checked batch by batch.
-
-    Raises:
-        DataError: the model has no such ids. XLA would clamp them without a word.
-    """
-    inputs = data[0] if isinstance(data, tuple) else data
-    if not isinstance(inputs, dict) or not np.size(inputs.get("input_ids", ())):
-        return
-    ids = np.asarray(inputs["input_ids"])
-    if ids.min() < 0 or ids.max() >= vocab_size:
-        raise DataError(
-            f"input_ids must be 0 to {vocab_size - 1}, for this model has no others; "
-            f"these are {ids.min()} to {ids.max()}. Use the model's own tokenizer."
-        )
-
-
 def _loss(loss):
     """A loss that gives one value an item."""
     if isinstance(loss, (list, tuple, dict)):
         raise SettingsError("A task has one output: give one loss, not several.")
     loss = keras.losses.get(loss)
     return loss if isinstance(loss, ItemLoss) else RowLoss(loss)
-
-
-REMEDIES = {
-    "class_weight": "give compile(class_weight=...), which weighs by label name",
-    "validation_split": "split the rows: kerasft.split(rows, (0.9, 0.1))",
-    "loss_weights": "a task has one output; give weights of rows to dataset()",
-    "weighted_metrics": "give metrics=[...]; they see the rows' weights",
-}
-
-
-def _refuse(options, names):
-    for name in sorted(names & {key for key, value in options.items() if value}):
-        raise SettingsError(f"{name} is not taken here: {REMEDIES[name]}.")
-
-
-def _length(x, y, options):
-    """Steps of one epoch, or None where that is not known."""
-    if y is not None:
-        return -(-len(y) // (options.get("batch_size") or 32))
-    try:
-        return len(x)
-    except TypeError:  # An endless or generated dataset.
-        return None

@@ -92,6 +92,7 @@ class TextEmbedder(Task):
             # Here, because Keras scales the loss by the task's own precision.
             task = cls(backbone, head, parts.tokenizer, parts.layout.prompts)
         parts.load(backbone, head)
+        parts.source.complete(task)
         return task
 
     def call(self, inputs, training=None):
@@ -283,7 +284,7 @@ class TextEmbedder(Task):
         Raises:
             CheckpointError: the folder holds something that is no checkpoint.
         """
-        with atomic_folder(folder, own_files=OWN_FILES) as new:
+        with self.plain_weights(), atomic_folder(folder, own_files=OWN_FILES) as new:
             write_parts(
                 new,
                 self.backbone,

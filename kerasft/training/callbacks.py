@@ -28,11 +28,12 @@ class LossNotFiniteError(KerasftError, FloatingPointError):
 class BestCheckpoint(keras.callbacks.Callback):
     """Save the task whenever the monitored value is better than ever before.
 
-    The folder is a Hugging Face checkpoint, the old one or the new one at any moment.
+    The folder is a Hugging Face checkpoint, or an adapter's where one is trained, the
+    old one or the new one at any moment.
     Attributes `best_epoch` (the first is 1; None before any) and `best_value`.
 
     Args:
-        folder: where `task.save_pretrained` writes.
+        folder: where `task.save_trained` writes.
         monitor: a name in the epoch's logs.
         mode: "min" or "max": which is better; "auto" knows the usual names.
         restore: at the end of the fit load the best weights back from the folder.
@@ -63,12 +64,12 @@ class BestCheckpoint(keras.callbacks.Callback):
         if self.sign * value > best:  # False where the value is not a number.
             self.best_epoch, self.best_value = epoch + 1, value
             if is_chief(self.model.distribute_strategy):
-                self.model.save_pretrained(self.folder)
+                self.model.save_trained(self.folder)
 
     def on_train_end(self, logs=None):
         """Load the best weights, where that was asked for."""
         if self.restore and self.best_epoch is not None:
-            self.model.load_saved(self.folder)
+            self.model.load_trained(self.folder)
 
 
 class StopOnNaN(keras.callbacks.Callback):

@@ -12,9 +12,9 @@ from dataclasses import (
     fields,
     make_dataclass,
 )
-from typing import Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
-from kerasft._errors import SettingsError
+from kerasft._errors import KerasftError, SettingsError
 
 Files = list[str] | str
 
@@ -133,7 +133,11 @@ class TrainingSettings(Settings):
 
     epochs: int = setting(3, "passes over the training rows", at_least(1))
     batch_size: int = setting(16, "rows of a step, over all devices", at_least(1))
-    learning_rate: float = setting(5e-5, "peak, at the end of the warm-up", above(0))
+    learning_rate: float | None = setting(
+        None,
+        "peak, at the end of the warm-up; null: 5e-5, or what suits the adapter",
+        above(0),
+    )
     warmup: float = setting(0.1, "share of all steps spent rising", between(0, 1))
     schedule: Literal["linear", "cosine", "constant"] = setting(
         "linear", "of the learning rate after the warm-up"
@@ -162,6 +166,55 @@ class TrainingSettings(Settings):
     patience: int = setting(
         0, "epochs without a better one before stopping; 0: never", at_least(0)
     )
+
+    @property
+    def rate(self) -> float:
+        """The learning rate's peak, where none is given the usual one."""
+        return self.learning_rate or 5e-5
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterSettings(Settings):
+    """Adapter."""
+
+    peft: dict[str, Any] | str | None = setting(
+        None,
+        "train small parts beside the frozen model: lora, dora, adalora, ia3, bitfit, "
+        "...; settings of the method follow as --peft.rank 16",
+    )
+    quantize: Literal["int8", "int4"] | None = setting(
+        None, "round the frozen model's matrices to 8 or 4 bits, under an adapter"
+    )
+
+    @property
+    def method(self):
+        """The `Method` that `peft` means, or None.
+
+        Raises:
+            KerasftError: there is no such method, or its settings do not fit.
+        """
+        if self.peft is None:
+            return None
+        # Here, because methods need Keras, which is not for `--help`.
+        from kerasft.peft.chosen import method_of
+
+        return method_of(self.peft)
+
+    def conflicts(self):
+        """Settings that do not go together, one sentence each."""
+        problems = super().conflicts()
+        try:
+            method = self.method
+        except KerasftError as error:
+            return [*problems, str(error)]
+        if self.quantize and method is None:
+            problems.append("quantize needs an adapter to train; give `peft`.")
+        if self.quantize and method is not None and method.needs_kernels:
+            problems.append(
+                f"quantize does not go with {method.kind}, which needs the matrices as "
+                "they are. Take lora."
+            )
+        return problems
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ COMMANDS = Registry(
     evaluate=("kerasft.workflows.evaluate", "EvaluateSettings"),
     predict=("kerasft.workflows.predict", "PredictSettings"),
     export=("kerasft.workflows.export", "ExportSettings"),
+    merge=("kerasft.workflows.merge", "MergeSettings"),
     inspect=("kerasft.workflows.inspect", "InspectSettings"),
     generate=("kerasft.workflows.generate", "GenerateSettings"),
     chat=("kerasft.workflows.chat", "ChatSettings"),

@@ -67,10 +67,22 @@ def parse(arguments: list[str] | None = None):
         usage = f"kerasft {typed} [--config RECIPE] [flags]"
         parser_of_command = parser_of(settings, usage=usage, description=about)
         commands.add_subcommand(typed, parser_of_command, help=about)
-    parsed = parser.parse_args(sys.argv[1:] if arguments is None else arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    parsed = parser.parse_args(_spelled_out(given))
     name = parsed.command.replace("-", "_")
     _, settings = _load(name)
     return name, settings_from(settings, parsed[parsed.command])
+
+
+def _spelled_out(arguments):
+    """`--peft lora` as `--peft.method lora`: --peft.rank can stand beside it."""
+    found = []
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if name == "--peft" and value != "null":
+            argument = "--peft.method" + equals + value
+        found.append(argument)
+    return found
 
 
 def _load(name):

@@ -44,6 +44,8 @@ def _data(rows):
 
 def _model(task):
     yield "model", f"{task.count_params():,} parameters"
+    if task.active_adapter is not None:
+        yield "adapter", str(task.adapter_shares)
     if task.fresh_weights:
         yield "new", ", ".join(task.fresh_weights)
 

@@ -20,6 +20,7 @@ class FewShotJob(TextJob):
     unused_settings = (
         *("warmup", "schedule", "weight_decay", "clip_norm", "layer_decay"),
         *("micro_batches", "tokens_per_batch", "jit_compile", "monitor", "patience"),
+        *("peft", "quantize"),
     )
 
     def resolved(self, settings, rows):

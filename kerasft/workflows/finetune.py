@@ -9,6 +9,7 @@ from typing import Literal
 from kerasft.training import column_settings as columns
 from kerasft.training import task_settings as tasks
 from kerasft.training.settings import (
+    AdapterSettings,
     LossSettings,
     ModelSettings,
     TrainingSettings,
@@ -44,6 +45,7 @@ class FinetuneSettings(
     tasks.AnswerReportSettings,
     tasks.SampleSettings,
     TrainingSettings,
+    AdapterSettings,
     LossSettings,
 ):
     """Task."""
@@ -62,6 +64,14 @@ class FinetuneSettings(
     def job(self):
         """The `Job` of its task."""
         return JOBS[self.task]
+
+    @property
+    def rate(self):
+        """The learning rate's peak; where none is given, what suits the adapter."""
+        method = self.method
+        if self.learning_rate is None and method is not None:
+            return method.learning_rate
+        return super().rate
 
     @property
     def columns(self):

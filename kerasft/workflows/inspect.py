@@ -14,6 +14,7 @@ from rich.table import Table
 from kerasft._errors import CheckpointError
 from kerasft.training.settings import Settings, setting
 from kerasft.workflows.console import RESULTS
+from kerasft.workflows.inspect_adapter import adapter_in, kind_of_run
 
 NEXT_TOKENS = ("ForCausalLM", "LMHeadModel")  # How such architectures' names end.
 
@@ -58,10 +59,13 @@ def inspect(settings: InspectSettings) -> dict:
         found = _saved_model(folder)
     elif "config.json" in names:
         found = _checkpoint(folder)
+    elif "adapter_config.json" in names:
+        found = adapter_in(folder)
     else:
         raise CheckpointError(
-            f"{folder}: holds neither config.json (a checkpoint) nor saved_model.pb "
-            f"(an export), but {', '.join(sorted(names)[:5]) or 'nothing'}."
+            f"{folder}: holds neither config.json (a checkpoint) nor "
+            "adapter_config.json (an adapter) nor saved_model.pb (an export), but  "
+            f"{', '.join(sorted(names)[:5]) or 'nothing'}."
         )
     found["files"] = {
         path.name: path.stat().st_size
@@ -89,12 +93,9 @@ def _checkpoint(folder):
     if not isinstance(config, dict):
         raise CheckpointError(f"{folder / 'config.json'}: not a JSON object.")
     reader = TensorReader(folder)
-    finished = (folder / "metrics.json").exists()
-    has_recipe = (folder / "recipe.yaml").exists()
-    kind = "run" if finished else "unfinished run"
     weights = sum(math.prod(reader.shape(key)) for key in reader.keys())
     return {
-        "kind": kind if has_recipe else "checkpoint",
+        "kind": kind_of_run(folder, "checkpoint"),
         "family": config.get("model_type"),
         "architecture": ", ".join(config.get("architectures") or []),
         "sizes": _sizes(config),

@@ -61,6 +61,7 @@ def model_card(settings, rows, task, reports: dict) -> str:
         _metric_table(metrics),
         "The whole of it is in `report.txt` and `figures/`.",
         *_labels(getattr(task, "labels", ())),
+        *_adapter(task),
         "## Data",
         "\n".join(
             f"- {part}: {len(one):,} rows, SHA-256 `{one.fingerprint}`"
@@ -77,7 +78,7 @@ def model_card(settings, rows, task, reports: dict) -> str:
 def _front_matter(settings, name, metrics):
     """YAML; JSON strings are valid YAML, so any name may be quoted so."""
     lines = [
-        f"library_name: {settings.job.library}",
+        f"library_name: {_library(settings)}",
         f"pipeline_tag: {settings.job.pipeline_tag}",
         "tags: [kerasft, keras]",
     ]
@@ -98,6 +99,11 @@ def _front_matter(settings, name, metrics):
             for metric, value in numbers.items()
         ]
     return "\n".join(["---", *lines, "---"])
+
+
+def _library(settings):
+    """What loads the folder; the files of an adapter are peft's."""
+    return "peft" if getattr(settings, "peft", None) else settings.job.library
 
 
 def _made(settings):
@@ -122,6 +128,13 @@ def _metric_table(metrics):
 def _labels(names):
     listed = "\n".join(f"{i}. {label}" for i, label in enumerate(names))
     return ["## Labels", listed] if names else []
+
+
+def _adapter(task):
+    if task.active_adapter is None:
+        return []
+    shares = str(task.adapter_shares)
+    return ["## Adapter", f"{task.adapter_summary}: {shares}."]
 
 
 def _use(task, settings):

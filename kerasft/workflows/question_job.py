@@ -80,7 +80,7 @@ class QuestionJob(Job):
         known = {bool(some) for some in valid.accepted} if valid else set()
         if len(known) == 2:
             task.tune_threshold(valid)
-            task.save_pretrained(folder)
+            task.save_trained(folder)
 
     def answers(self, task, rows, batch_size):
         """Answer, its characters, and how likely it is."""

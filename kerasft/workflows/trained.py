@@ -21,6 +21,15 @@ from kerasft.workflows.pretrain import PretrainSettings
 from kerasft.workflows.run_folder import RECIPE
 from kerasft.workflows.run_settings import RunSettings
 
+ADAPTER, ADAPTER_NOTES = "adapter_config.json", "kerasft_adapter.json"
+TASK_TYPES = {  # What peft calls a task <- ours.
+    "SEQ_CLS": "text_classifier",
+    "TOKEN_CLS": "token_classifier",
+    "QUESTION_ANS": "question_answerer",
+    "CAUSAL_LM": "causal_lm",
+    "FEATURE_EXTRACTION": "text_embedder",
+}
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -43,7 +52,7 @@ class Trained:
         """What its task asks of the commands."""
         if self.recipe:
             return self.recipe.job
-        return JOBS["causal_lm" if _is_decoder(self.place) else "text_classifier"]
+        return JOBS[_task_of(Path(self.place).expanduser())]
 
     def load(self, asked: Settings):
         """The task, with its settings as asked for, else as in training.
@@ -96,11 +105,25 @@ def open_run(place: str) -> Trained:
     return Trained(place, _read_recipe(recipe) if recipe.exists() else None)
 
 
-def _is_decoder(place):
-    """Whether a local checkpoint says that it predicts next tokens."""
-    path = Path(place).expanduser() / "config.json"
+def _task_of(folder):
+    """The task that a folder without a recipe was trained for."""
+    own, peft = (_content(folder / name) for name in (ADAPTER_NOTES, ADAPTER))
+    if own.get("task") in JOBS:
+        return own["task"]
+    if peft:
+        return TASK_TYPES.get(peft.get("task_type"), "text_classifier")
+    return "causal_lm" if _is_decoder(folder) else "text_classifier"
+
+
+def _content(path):
+    """A JSON object of a local folder; {} where there is none."""
     content = read_json(path) if path.is_file() else None
-    names = content.get("architectures") if isinstance(content, dict) else None
+    return content if isinstance(content, dict) else {}
+
+
+def _is_decoder(folder):
+    """Whether a local checkpoint says that it predicts next tokens."""
+    names = _content(folder / "config.json").get("architectures")
     names = names if isinstance(names, list) else []
     return any(str(name).endswith(NEXT_TOKENS) for name in names)
 

@@ -44,6 +44,7 @@ def trained_run(settings) -> Run:
         KerasftError: settings, rows or a checkpoint that do not fit; nothing has been
             written then.
     """
+    settings = replace(settings, learning_rate=settings.rate)
     job = settings.job
     folder = run_folder.claim(settings.out)
     rows = read_training_rows(settings, job)
@@ -56,7 +57,7 @@ def trained_run(settings) -> Run:
     run_folder.begin(folder, to_yaml(recipe))
     history = job.fit(task, dataset, settings, rows, callbacks)
     if not any(isinstance(one, kft.BestCheckpoint) for one in callbacks):
-        task.save_pretrained(folder)
+        task.save_trained(folder)
     job.finish(task, rows, folder)
     reports = {
         name: job.report(task, part, settings.batch_size, settings)
@@ -78,7 +79,21 @@ def _prepare(settings, rows, job):
     keras.utils.set_random_seed(settings.seed)
     with kft.strategy(settings.strategy).scope():
         task = job.load(settings, rows)
+        adapt(task, settings)
         return task, job.prepare(task, settings, rows)
+
+
+def adapt(task, settings):
+    """Put the adapter on a task that is to be trained, if one is asked for.
+
+    Raises:
+        SettingsError: the model has no place for it.
+    """
+    if getattr(settings, "peft", None) is None:
+        return
+    if settings.quantize:
+        task.quantize_base(settings.quantize)
+    task.add_adapter(settings.method)
 
 
 def _callbacks(task, settings, rows, job, folder):
