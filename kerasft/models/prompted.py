@@ -49,7 +49,7 @@ class Prompted:
         if not self.num_virtual:
             return position_ids
         self._raise_unless_room(inputs["input_ids"].shape[1])
-        return position_ids + self.num_virtual
+        return ops.cast(position_ids, "int32") + self.num_virtual
 
     @property
     def num_virtual(self):
