@@ -1,8 +1,9 @@
 """A GPT learns to answer: fine-tuned on conversations, where only answers are learnt.
 
 Command   python examples/dialogue.py --checkpoint saved_models/tiny-gpt
-Minutes   not measured yet; meant to take less than 10 on two cores
-Expected  not measured yet: perplexity of unseen answers falls by 30 % or more
+Minutes   3 on two cores that were busy with other work, too
+Expected  perplexity of unseen answers 1855.0 before, 133.3 after, 93 % less, with the
+          checkpoint of `pretrain_tiny_gpt.py`
 
 Rows: the English conversations of chatterbot-corpus, a tenth kept unseen. Without
 --checkpoint a small GPT is pretrained on news first (`pretrain_tiny_gpt.py`); with a

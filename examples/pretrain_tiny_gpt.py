@@ -1,9 +1,9 @@
 """Begin with random weights: a GPT of 10 million learns to write news, from news alone.
 
 Command   python examples/pretrain_tiny_gpt.py
-Minutes   not measured yet; meant to take 20 on two cores
-Expected  not measured yet: perplexity of 222 articles that were kept unread, and what
-          the model makes of three beginnings
+Minutes   about 20 on two cores (38 of CPU; 32 beside other work)
+Expected  perplexity of 222 articles that were kept unread: 311.0 after the first epoch,
+          229.3 after the second; what it writes has the sound of news, and no sense
 
 Rows: 2,225 BBC articles, of which a tenth is kept unread. A byte-level tokenizer is
 trained on the others first. Texts lie behind one another in rows that are all full, and

@@ -186,6 +186,7 @@ class AdaLoRA(Method):
             beta1=content.get("beta1", 0.85),
             beta2=content.get("beta2", 0.85),
             orthogonality=content.get("orth_reg_weight", 0.5),
+            total_steps=content.get("total_step"),
         )
 
     def tensors(self, adapter):

@@ -78,6 +78,11 @@ class Adapted(Stored, Shortened):
         self._adapters_changed()
 
     @property
+    def adapter_keeps_outputs(self) -> bool:
+        """Whether the working adapter's method changes nothing when it is new."""
+        return self._stack.named(None).method.keeps_outputs
+
+    @property
     def weights_in_place(self):
         """Paths of the model's own weights that the working adapter trains."""
         return frozenset(self._stack.named(None).in_place)

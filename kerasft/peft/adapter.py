@@ -9,20 +9,7 @@ import keras
 from keras import ops
 
 from kerasft.checkpoints.names import AS_THEY_ARE, SPELLINGS
-
-# What peft trains as a whole whatever the checkpoint held, by task.
-TASK_TYPES = {
-    "text_classifier": "SEQ_CLS",
-    "token_classifier": "TOKEN_CLS",
-    "question_answerer": "QUESTION_ANS",
-    "causal_lm": "CAUSAL_LM",
-    "text_embedder": "FEATURE_EXTRACTION",
-}
-TRAINED_HEADS = {
-    "SEQ_CLS": ("classifier", "score"),
-    "TOKEN_CLS": ("classifier", "score"),
-    "QUESTION_ANS": ("qa_outputs",),
-}
+from kerasft.peft.places import TASK_TYPES
 
 
 class Adapter(keras.layers.Layer):
@@ -104,7 +91,7 @@ class Adapter(keras.layers.Layer):
 
     def saved_modules(self):
         """Names for `modules_to_save`, or None."""
-        names = set(TRAINED_HEADS.get(self.task_type, ()))
+        names = set(self.places.trained_head)
         prefix = self.places.family.prefix
         for place in self.places.all:
             kept = any(
@@ -140,16 +127,11 @@ def _head_weights(places, more):
 
     A pretrained head of tokens stays as it is.
     """
-    names = TRAINED_HEADS.get(TASK_TYPES.get(places.head_name), ())
     found = {}
     for place in places.all:
-        whole = any(
-            place.is_called(name) or f".{name}." in f".{place.theirs}." for name in more
-        )
-        if place.in_head:
-            modules = place.theirs.split(".")
-            whole = whole or any(part.endswith(names) for part in modules if names)
-            whole = whole or (not places.has_head and place.name == "logits")
+        dotted = f".{place.theirs}."
+        whole = any(place.is_called(n) or f".{n}." in dotted for n in more)
+        whole = whole or places.trains_whole(place)
         for weight in place.layer.weights:
             name = weight.path.rpartition("/")[2]
             new = place.in_head and f"{place.path}/{name}" in places.fresh

@@ -149,16 +149,13 @@ def fill_adapter(folder, adapter, strict=True):
     """
     reader = TensorReader(folder, STEM)
     shapes = {key: reader.shape(key) for key in reader.keys()}
-    misfits = list(_other_base(folder, adapter)) if strict else []
+    misfits = list(_other_base(folder, adapter))
     used, more = _fill_in_place(adapter, reader, shapes, strict)
     misfits += more
-    method = adapter.method
-    if not misfits or not strict:
-        own, more = method.fill(
-            adapter, reader.read, shapes, read_config(folder), strict
-        )
-        used |= own
-        misfits += more
+    content = read_config(folder)
+    own, more = adapter.method.fill(adapter, reader.read, shapes, content, strict)
+    used |= own
+    misfits += more
     misfits += [
         f"{key}: the adapter has no place for it"
         for key in sorted(set(shapes) - used)

@@ -50,6 +50,8 @@ class Method(abc.ABC):
     """A good one to begin with."""
     merges: ClassVar[bool] = True
     """Whether the model's own weights can take the change over."""
+    keeps_outputs: ClassVar[bool] = True
+    """Whether a fresh adapter changes nothing."""
     needs_kernels: ClassVar[bool] = False
     """Whether it needs the frozen matrices as they are, unrounded."""
     model_prefix: ClassVar[str] = "base_model.model."

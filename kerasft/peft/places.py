@@ -11,6 +11,20 @@ from kerasft._errors import SettingsError
 from kerasft.checkpoints.names import expand
 from kerasft.layers.dense import Dense
 
+# What peft calls a task, by ours.
+TASK_TYPES = {
+    "text_classifier": "SEQ_CLS",
+    "token_classifier": "TOKEN_CLS",
+    "question_answerer": "QUESTION_ANS",
+    "causal_lm": "CAUSAL_LM",
+    "text_embedder": "FEATURE_EXTRACTION",
+}
+# Ends of the names of heads that are trained as a whole, whatever the checkpoint held.
+TRAINED_HEADS = {
+    "SEQ_CLS": ("classifier", "score"),
+    "TOKEN_CLS": ("classifier", "score"),
+    "QUESTION_ANS": ("qa_outputs",),
+}
 PROJECTIONS = ("q_proj", "v_proj", "qkv_proj")
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj")
 MLP = ("up_proj", "gate_proj", "gate_up_proj", "down_proj")
@@ -106,6 +120,20 @@ class Places:
             (f"block_{i}", getattr(self.backbone, f"block_{i}")) for i in range(count)
         ]
 
+    @property
+    def trained_head(self):
+        """Ends of the names of the head's modules that are trained as a whole."""
+        return TRAINED_HEADS.get(TASK_TYPES.get(self.head_name), ())
+
+    def trains_whole(self, place):
+        """Whether a layer is the head's and trained as it is, with any method."""
+        if not place.in_head:
+            return False
+        if not self.has_head:
+            return place.name == "logits"
+        ends = self.trained_head
+        return any(part.endswith(ends) for part in place.theirs.split(".") if ends)
+
     def weight(self, place, name):
         """Full path of a weight: "head/logits/kernel"."""
         return f"{'head' if place.in_head else 'backbone'}/{place.path}/{name}"
@@ -122,7 +150,11 @@ class Places:
         Raises:
             SettingsError: a name that fits nothing, or nothing at all is left.
         """
-        able = [place for place in self.all if isinstance(place.layer, kinds)]
+        able = [
+            place
+            for place in self.all
+            if isinstance(place.layer, kinds) and not self.trains_whole(place)
+        ]
         found, lost = _named(able, targets)
         found = [
             place

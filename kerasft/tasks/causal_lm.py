@@ -17,7 +17,6 @@ from keras import ops
 from kerasft._errors import CheckpointError, SettingsError
 from kerasft.checkpoints.folders import member
 from kerasft.checkpoints.json_files import read_json, write_json
-from kerasft.checkpoints.locate import locate
 from kerasft.data.chat_tokens import ChatTokenizer
 from kerasft.data.conversation_rows import Conversations
 from kerasft.data.conversing import conversation_examples
@@ -39,6 +38,7 @@ from kerasft.tasks.choice_scores import ScoringChoices
 from kerasft.tasks.feeding import Fed
 from kerasft.tasks.generating import Generating
 from kerasft.tasks.plain_text_task import PlainTextTask
+from kerasft.tasks.source import Source
 from kerasft.tasks.text_exports import export_causal_lm
 
 GENERATION_CONFIG = "generation_config.json"
@@ -96,8 +96,8 @@ class CausalLM(Generating, ScoringChoices, PlainTextTask):
             CheckpointError: no such checkpoint, or it does not fit the task.
             SettingsError: an unknown precision, or options that cannot be.
         """
-        folder = locate(checkpoint, revision)
-        task = super().from_pretrained(folder, **options)
+        task = super().from_pretrained(checkpoint, revision=revision, **options)
+        folder = Source.find(checkpoint, revision).folder
         path = member(folder, GENERATION_CONFIG)
         if path.exists():
             task.generation_config = _numbers(read_json(path), path)

@@ -29,6 +29,11 @@ class HeadPlan:
     new_layers: tuple[str, ...] = ()
     options: dict = field(default_factory=dict)
 
+    def as_data(self):
+        """Size and arguments, as a `.keras` file holds them."""
+        given = bool(self.options)
+        return {"size": self.size, "arguments": self.arguments, "options": given}
+
 
 @contextmanager
 def precision_policy(name):

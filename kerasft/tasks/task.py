@@ -15,6 +15,7 @@ from kerasft.models import pretrained
 from kerasft.objectives.losses import ItemLoss, LossSum, RowLoss
 from kerasft.objectives.optimizer import adamw
 from kerasft.peft.adapted import Adapted
+from kerasft.tasks.archive import Archived
 from kerasft.tasks.arguments import raise_if_outside, refuse, steps_of
 from kerasft.tasks.exporting import export_tokens
 from kerasft.tasks.feeding import Feeding
@@ -28,7 +29,7 @@ from kerasft.tasks.step import (
 )
 
 
-class Task(TrainStep, Feeding, Adapted, keras.Model):
+class Task(TrainStep, Feeding, Adapted, Archived, keras.Model):
     """Logits of a dict of token ids: `input_ids`, `attention_mask`, `token_type_ids`.
 
     Made by `from_pretrained`, trained by plain `compile` and `fit`.
@@ -97,6 +98,7 @@ class Task(TrainStep, Feeding, Adapted, keras.Model):
             reader, backbone, cls.head_name, head, new_layers
         )
         task.fresh_weights = report.fresh
+        task.made_with = plan.as_data()
         source.complete(task)
         return task
 

@@ -91,21 +91,23 @@ class TokenClassifier(Task):
             names = label_names(labels, config.labels, new_head)
             own = config.tag_scheme if scheme is None else scheme
             has_crf = "crf.transitions" in tensors
-            chain = None
+            arguments = {"labels": names, "scheme": own, "overlap": overlap}
+            options = {}
             if has_crf if crf is None else crf:
-                chain = CRF(len(names), TagSet(names, own).allowed, name="crf")
+                options = cls.head_options(arguments)
             new_layers = ("logits", "crf") if new_head else ()
-            if chain and not has_crf:
+            if options and not has_crf:
                 new_layers += ("crf",)
-            return HeadPlan(
-                replace(config, labels=names),
-                len(names),
-                {"labels": names, "scheme": own, "overlap": overlap},
-                new_layers,
-                {"crf": chain},
-            )
+            config = replace(config, labels=names)
+            return HeadPlan(config, len(names), arguments, new_layers, options)
 
         return cls._load(checkpoint, revision, max_length, precision, plan_head)
+
+    @classmethod
+    def head_options(cls, arguments):
+        """The chain that scores tag sequences."""
+        names, scheme = arguments["labels"], arguments["scheme"]
+        return {"crf": CRF(len(names), TagSet(names, scheme).allowed, name="crf")}
 
     @property
     def finds_entities(self) -> bool:

@@ -77,9 +77,9 @@ def parse(arguments: list[str] | None = None):
 def _spelled_out(arguments):
     """`--peft lora` as `--peft.method lora`: --peft.rank can stand beside it."""
     found = []
-    for argument in arguments:
+    for argument, following in zip(arguments, [*arguments, ""][1:], strict=True):
         name, equals, value = argument.partition("=")
-        if name == "--peft" and value != "null":
+        if name == "--peft" and "null" not in (value, following):
             argument = "--peft.method" + equals + value
         found.append(argument)
     return found

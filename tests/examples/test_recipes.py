@@ -12,12 +12,13 @@ from kerasft.workflows.jobs import JOBS
 from kerasft.workflows.pretrain_jobs import OBJECTIVES
 
 ROOT = Path(__file__).parents[2]
+OF_METHODS = ("lora",)  # Of a method, whatever the task.
 RECIPES = sorted((ROOT / "examples" / "recipes").iterdir())
 
 
 def test_every_job_has_a_recipe():
     jobs = {job.task for job in (*JOBS.values(), *OBJECTIVES.values())}
-    assert {path.name for path in RECIPES} == {f"{task}.yaml" for task in jobs}
+    assert {path.stem for path in RECIPES} == {*jobs, *OF_METHODS}
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -29,7 +30,8 @@ def test_a_recipe_is_taken_by_the_command_in_its_header(path, monkeypatch):
     program, *arguments = told["Command"].split()
     assert program == "kerasft" and path.name in told["Command"]
     name, settings = cli.parse(arguments)
-    assert settings.job.task == path.stem
+    method = getattr(settings, "peft", None) and settings.method.kind
+    assert path.stem in (settings.job.task, method)
     jobs = JOBS if name == "finetune" else OBJECTIVES
     raise_if_foreign(settings, settings.job, jobs.values())
     for key, value in yaml.safe_load(text).items():

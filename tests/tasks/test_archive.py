@@ -1,0 +1,79 @@
+"""Tasks in `.keras` files: the same answers, adapters in place, training goes on."""
+
+import keras
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from tiny_tasks import LABELS, TAGS, save_tiny_bert, tiny_rows
+
+import kerasft as kft
+
+ROWS = tiny_rows(21)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    keras.utils.set_random_seed(0)
+    return save_tiny_bert(tmp_path_factory.mktemp("base"), num_layers=1)
+
+
+def logits_of(task):
+    inputs, _ = next(iter(task.dataset(ROWS, 21)))
+    return np.asarray(task(inputs))
+
+
+def reloaded(task, folder):
+    task.save(folder / "task.keras")
+    return keras.saving.load_model(folder / "task.keras")
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (kft.TextClassifier, {"labels": LABELS}),
+        (kft.TextClassifier, {"labels": ("score",), "problem": "regression"}),
+        (kft.TokenClassifier, {"labels": TAGS, "scheme": "IOB2", "crf": True}),
+        (kft.TokenClassifier, {"labels": TAGS}),
+        (kft.QuestionAnswerer, {}),
+    ],
+)
+def test_a_task_comes_back_with_labels_tokenizer_and_weights(
+    base, tmp_path, kind, options
+):
+    task = kind.from_pretrained(base, max_length=20, **options)
+    again = reloaded(task, tmp_path)
+    assert type(again) is kind
+    assert getattr(again, "labels", None) == getattr(task, "labels", None)
+    assert again.tokenizer.max_length == 20
+    inputs = {"input_ids": np.arange(5, 25).reshape(2, 10)}
+    assert_allclose(np.asarray(again(inputs)), np.asarray(task(inputs)), atol=1e-6)
+    weights = zip(task.weights, again.weights, strict=True)
+    assert all((a.numpy() == b.numpy()).all() for a, b in weights)
+
+
+@pytest.mark.parametrize("mode", [None, "int8"])
+def test_an_adapter_stands_where_it_stood_and_goes_on_moving(base, tmp_path, mode):
+    task = kft.TextClassifier.from_pretrained(base, labels=LABELS)
+    if mode:
+        task.quantize_base(mode)
+    task.add_adapter(kft.LoRA(rank=2, targets=("query", "up_proj")), "mine")
+    rates = {"learning_rate": 1e-2, "total_steps": 20}
+    task.compile(kft.adamw(**rates), run_eagerly=True)
+    for batch in task.dataset(ROWS, 8):
+        task.train_step(batch)
+    again = reloaded(task, tmp_path)
+    assert again.active_adapter == "mine"
+    assert_allclose(logits_of(again), logits_of(task), atol=1e-6)
+    before = [weight.numpy() for weight in again.trainable_variables]
+    again.compile(kft.adamw(**rates), run_eagerly=True)
+    for batch in again.dataset(ROWS, 8):
+        again.train_step(batch)
+    after = [weight.numpy() for weight in again.trainable_variables]
+    assert len(before) == 4 + 4
+    assert all((a != b).any() for a, b in zip(before, after, strict=True))
+
+
+def test_a_task_without_such_a_file_says_what_to_do(base, tmp_path):
+    task = kft.TextEmbedder.from_pretrained(base)
+    with pytest.raises(kft.KerasftError, match="save_pretrained"):
+        task.save(tmp_path / "task.keras")
