@@ -195,13 +195,9 @@ class Adapted(Stored, Shortened):
         """The `AdapterStack`, made when it is first needed."""
         stack = vars(self).get("_adapter_stack")
         if stack is None:
+            told = {"tokenizer": self.tokenizer, "checkpoint": self.checkpoint}
             places = Places(
-                self.backbone,
-                self.head_name,
-                self.head,
-                self.fresh_weights,
-                tokenizer=self.tokenizer,
-                checkpoint=self.checkpoint,
+                self.backbone, self.head_name, self.head, self.fresh_weights, **told
             )
             stack = AdapterStack(places)
             object.__setattr__(self, "_adapter_stack", stack)  # Not for Keras to track.

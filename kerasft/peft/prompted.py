@@ -34,6 +34,7 @@ class PromptMethod(Method):
     """How many stand before each text."""
 
     merges: ClassVar[bool] = False
+    keeps_outputs: ClassVar[bool] = False
     model_prefix: ClassVar[str] = "base_model."
 
     def problems(self):

@@ -6,11 +6,17 @@ from kerasft._errors import SettingsError
 class Shortened:
     """Mixin of a task with a `backbone` and a `tokenizer`."""
 
+    @property
+    def whole_tokenizer(self):
+        """The tokenizer as it is without an adapter."""
+        whole, fitted = vars(self).get("_tokenizers", (None, None))
+        return whole if self.tokenizer is fitted else self.tokenizer  # The user's.
+
     def fit_tokenizer(self):
         """Cut texts where virtual tokens leave no more positions; undo it without."""
-        whole, fitted = vars(self).get("_tokenizers", (None, None))
-        if self.tokenizer is not fitted:  # The user's.
-            whole = self.tokenizer
+        whole = self.whole_tokenizer
+        if whole is None:
+            return
         fitted = whole.shortened(min(whole.max_length, self.backbone.room))
         self.tokenizer = fitted
         object.__setattr__(self, "_tokenizers", (whole, fitted))

@@ -107,9 +107,12 @@ def test_an_adapter_of_ours_is_read_by_peft(model_type, kind, bases, tmp_path):
     assert type(again.working_adapter.method) is KINDS[kind][0]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_config_has_the_fields_of_peft_s(kind, bases, tmp_path):
-    base = bases("bert")
+@pytest.mark.parametrize(
+    "model_type, kind",
+    [*(("bert", kind) for kind in KINDS), ("llama", "prefix"), ("llama", "random")],
+)
+def test_the_config_has_the_fields_of_peft_s(model_type, kind, bases, tmp_path):
+    base = bases(model_type)
     task = loaded(base)
     task.add_adapter(ours_of(kind))
     task.save_adapter(tmp_path / "ours")
