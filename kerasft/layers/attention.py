@@ -100,7 +100,15 @@ class SelfAttention(keras.layers.Layer):
             setattr(self, name, layer)
             layer.build(shape)
 
-    def call(self, tokens, bias=None, training=None, readers=None, packing=UNPACKED):
+    def call(
+        self,
+        tokens,
+        bias=None,
+        training=None,
+        readers=None,
+        packing=UNPACKED,
+        cache=None,
+    ):
         """Attend.
 
         Args:
@@ -110,11 +118,12 @@ class SelfAttention(keras.layers.Layer):
             readers: the first so many tokens alone look; None: all of them. These
                 come out in rows, whatever went in.
             packing: how `tokens` lie.
+            cache: a `Prefix`, which is looked at, too, and told of by `bias`; or None.
         """
         rows = packing.rows
         queries = self._queries(tokens, readers, packing)
         queries = queries * (self.width // self.num_heads) ** -0.5
-        if self._folds(readers):
+        if cache is None and self._folds(readers):
             tokens = rows(tokens)
             scores = folded_scores(queries, tokens, self.k_proj)
             weights = self._weights(scores, bias, training, readers)
@@ -122,6 +131,9 @@ class SelfAttention(keras.layers.Layer):
         else:
             keys = self._heads(rows(self.k_proj(tokens)), (0, 2, 3, 1))
             values = self._heads(rows(self.v_proj(tokens)), (0, 2, 1, 3))
+            if cache is not None:
+                keys, values = cache.extended(ops.swapaxes(keys, 2, 3), values)
+                keys = ops.swapaxes(keys, 2, 3)
             scores = ops.matmul(queries, keys)
             weights = self._weights(scores, bias, training, readers)
             mixed = ops.matmul(weights, values)

@@ -34,7 +34,15 @@ class Block(keras.layers.Layer):
         self.mlp.build(shape)
         self.mlp_norm.build(shape)
 
-    def call(self, tokens, training=None, readers=None, packing=UNPACKED, **seen):
+    def call(
+        self,
+        tokens,
+        training=None,
+        readers=None,
+        packing=UNPACKED,
+        cache=None,
+        **seen,
+    ):
         """Run the block.
 
         Args:
@@ -43,8 +51,11 @@ class Block(keras.layers.Layer):
             readers: only the first so many tokens are worked out, and come out in rows;
                 None: all, as they lie.
             packing: how `tokens` lie.
+            cache: the attention's, if it takes one.
             **seen: what else the attention is given, such as `bias`.
         """
+        if cache is not None:
+            seen["cache"] = cache
         attended = self.attention(
             tokens, training=training, readers=readers, packing=packing, **seen
         )

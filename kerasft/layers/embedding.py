@@ -9,6 +9,7 @@ from keras import ops
 
 from kerasft.layers.dense import Dense, Embedding
 from kerasft.layers.dropout import Dropout
+from kerasft.layers.kv_cache import behind
 
 
 def positions_in_row(input_ids):
@@ -93,9 +94,17 @@ class TokenEmbedding(keras.layers.Layer):
             if layer is not None and not layer.built:  # A shared one is.
                 layer.build(its_shape)
 
-    def call(self, input_ids, position_ids, token_type_ids=None, training=None):
-        """Embed; without `token_type_ids` every token is of segment 0."""
+    def call(
+        self, input_ids, position_ids, token_type_ids=None, training=None, before=None
+    ):
+        """Embed; without `token_type_ids` every token is of segment 0.
+
+        `before` are vectors (1, some, width of the tables) that stand in front of those
+        of the tokens; positions and types count them.
+        """
         tokens = self.token_embedding(input_ids)
+        if before is not None:
+            tokens = behind(before, tokens, axis=1)
         if self.segment_embedding is not None:
             if token_type_ids is None:
                 token_type_ids = ops.zeros_like(position_ids)

@@ -85,7 +85,8 @@ class FusedAttention(SelfAttention):
             readers: the first so many tokens alone look; None: all of them. These
                 come out in rows, whatever went in.
             packing: how `tokens` lie.
-            cache: a `LayerCache` of earlier tokens, which are looked at, too; or None.
+            cache: a `LayerCache` of earlier tokens, or a `Prefix`, whose keys are not
+                turned; looked at, too; or None.
         """
         parts = packing.rows(self.qkv_proj(tokens))
         size = self.width // self.num_heads

@@ -1,10 +1,13 @@
-"""Keys and values of the tokens before, so that a new token is all there is to do.
+"""Keys and values that stand before those of the tokens at hand.
 
-A decoder's attention writes what it makes of new tokens into the cache and looks at all
-of it. Sizes are fixed: a place that no token has is hidden by the mask. The cache
-objects live while one call is traced; the tensors within go from call to call.
+`LayerCache` holds those of earlier tokens, so that a new token is all there is to do: a
+decoder's attention writes what it makes of new tokens into the cache and looks at all
+of it. Sizes are fixed: a place that no token has is hidden by the mask. `Prefix` holds
+those of virtual tokens, which are the same in all rows. Both live while one call is
+traced; a cache's tensors go from call to call.
 
-Source: Pope et al. 2022 (arXiv:2211.05102), section 3.3.
+Sources: Pope et al. 2022 (arXiv:2211.05102), section 3.3; Li and Liang 2021
+(arXiv:2101.00190), section 4.2, for the prefix.
 """
 
 from keras import ops
@@ -17,18 +20,50 @@ class LayerCache:
         keys, values: (batch, heads, capacity, size); keys and values of no tokens yet
             are of any number.
         first: the place of the next token, an integer, which may be a tensor.
+        offset: places before that of the first token, which virtual tokens have.
     """
 
-    def __init__(self, keys, values, first):
+    def __init__(self, keys, values, first, offset=0):
         self.keys = keys
         self.values = values
         self.first = first
+        self.offset = offset
 
     def extended(self, keys, values):
         """Write those of new tokens, (batch, heads, tokens, size); give all."""
-        self.keys = _written(self.keys, keys, self.first)
-        self.values = _written(self.values, values, self.first)
+        place = self.offset + self.first
+        self.keys = _written(self.keys, keys, place)
+        self.values = _written(self.values, values, place)
         return self.keys, self.values
+
+
+class Prefix:
+    """Keys and values of virtual tokens, of one attention layer.
+
+    Args:
+        keys, values: (1, heads, some, size).
+    """
+
+    def __init__(self, keys, values):
+        self.keys = keys
+        self.values = values
+
+    def extended(self, keys, values):
+        """Those, and behind them the tokens', (batch, heads, tokens, size)."""
+        return behind(self.keys, keys, 2), behind(self.values, values, 2)
+
+
+def behind(first, rest, axis):
+    """What is the same in all rows, and behind it what is not.
+
+    Args:
+        first: of one row.
+        rest: of all rows.
+        axis: along which they stand behind one another.
+    """
+    rows = (ops.shape(rest)[0], *first.shape[1:])
+    first = ops.broadcast_to(ops.cast(first, rest.dtype), rows)
+    return ops.concatenate([first, rest], axis=axis)
 
 
 def _written(kept, new, first):

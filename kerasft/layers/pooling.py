@@ -11,6 +11,18 @@ from kerasft.layers.activation import ACTIVATIONS
 from kerasft.layers.dense import Dense
 from kerasft.layers.dropout import Dropout
 
+EVERY = "every"  # As `readers`: all tokens, and those of a prompt before them.
+
+
+def real_states(attention_mask, hidden_states):
+    """1 for a token's state and for any before those of the text, 0 for padding.
+
+    (batch, length of the states, 1), of their dtype.
+    """
+    before = ops.shape(hidden_states)[1] - ops.shape(attention_mask)[1]
+    real = ops.pad(attention_mask, ((0, 0), (before, 0)), constant_values=1)
+    return ops.cast(real, hidden_states.dtype)[..., None]
+
 
 class FirstTokenHead(keras.layers.Layer):
     """Logits of a text from the hidden state of its first token.
@@ -67,7 +79,7 @@ class PooledHead(keras.layers.Layer):
     """Logits of a text from its first token or the mean of all, normalised between.
 
     Input: (batch, length, width). Output: (batch, num_labels).
-    Attribute `readers`: how many tokens, from the first, it looks at; None: all.
+    Attribute `readers`: how many tokens, from the first, it looks at; or `EVERY`.
 
     Args:
         num_labels: logits per text.
@@ -95,7 +107,7 @@ class PooledHead(keras.layers.Layer):
         super().__init__(**kwargs)
         self.num_labels = num_labels
         self.activation = ACTIVATIONS[activation]
-        self.readers = 1 if pooling == "cls" else None
+        self.readers = 1 if pooling == "cls" else EVERY
         self.pooler_bias = pooler_bias
         self.initializers = tuple(initializers)
         self.pooler_norm = norm("pooler_norm")
@@ -116,13 +128,16 @@ class PooledHead(keras.layers.Layer):
             layer.build(pooled)
 
     def call(self, hidden_states, training=None, attention_mask=None):
-        """Pool and score; the mean is over the tokens of `attention_mask`."""
-        if self.readers:
+        """Pool and score.
+
+        The mean is over the tokens of `attention_mask`, and any states before those.
+        """
+        if self.readers == 1:
             pooled = hidden_states[:, 0]
         elif attention_mask is None:
             pooled = ops.mean(hidden_states, axis=1)
         else:
-            real = ops.cast(attention_mask, hidden_states.dtype)[..., None]
+            real = real_states(attention_mask, hidden_states)
             pooled = ops.sum(hidden_states * real, axis=1) / ops.sum(real, axis=1)
         pooled = self.pooler_norm(self.activation(self.pooler(pooled)))
         return self.logits(self.dropout(pooled, training=training))

@@ -12,6 +12,7 @@ from keras import ops
 from kerasft._registry import Registry
 from kerasft.layers.activation import ACTIVATIONS
 from kerasft.layers.dense import Dense
+from kerasft.layers.pooling import EVERY, real_states
 
 
 def first_token(hidden_states, real):
@@ -73,7 +74,7 @@ class Pooling(keras.layers.Layer):
     """One vector for each text.
 
     Input: (batch, length, width). Output: float32 (batch, size).
-    Attribute `readers`: how many tokens, from the first, it looks at; None: all.
+    Attribute `readers`: how many tokens, from the first, it looks at; or `EVERY`.
 
     Args:
         pooling: a name of `POOLINGS`.
@@ -88,7 +89,7 @@ class Pooling(keras.layers.Layer):
         self.pool = POOLINGS[pooling]
         self.normalise = normalise
         self.projection = projection
-        self.readers = 1 if pooling == "cls" else None
+        self.readers = 1 if pooling == "cls" else EVERY
         self.dense = None
         if projection:
             self.dense = Dense(
@@ -108,7 +109,7 @@ class Pooling(keras.layers.Layer):
         """Pool, project, normalise; without a mask every token is real."""
         if attention_mask is None:
             attention_mask = ops.ones(ops.shape(hidden_states)[:2], "int32")
-        real = ops.cast(attention_mask, hidden_states.dtype)[..., None]
+        real = real_states(attention_mask, hidden_states)
         vectors = self.pool(hidden_states, real)
         if self.dense:
             vectors = self.dense(vectors)

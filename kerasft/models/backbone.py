@@ -7,14 +7,14 @@ import abc
 
 import keras
 
-from kerasft._errors import DataError
 from kerasft.checkpoints.folders import atomic_folder
 from kerasft.checkpoints.locate import locate
 from kerasft.checkpoints.tensors import TensorReader
 from kerasft.models import pretrained
+from kerasft.models.prompted import Prompted
 
 
-class Backbone(keras.Model, abc.ABC):
+class Backbone(Prompted, keras.Model, abc.ABC):
     """Hidden states (batch, length, width) of a dict of token ids (batch, length).
 
     The dict holds `input_ids` and, each optional, `attention_mask`,
@@ -39,23 +39,6 @@ class Backbone(keras.Model, abc.ABC):
     def token_table(self):
         """The token embedding's table (vocabulary, width), which decoders share."""
         return self.embedding.token_embedding.embeddings
-
-    @staticmethod
-    def positions_of(inputs, usual):
-        """The `position_ids` of `inputs`; where there are none, `usual(input_ids)`.
-
-        Raises:
-            DataError: packed rows without them.
-        """
-        position_ids = inputs.get("position_ids")
-        if position_ids is not None:
-            return position_ids
-        if inputs.get("sequence_ids") is not None:
-            raise DataError(
-                "Packed rows (sequence_ids) need position_ids, which start anew with "
-                "each example."
-            )
-        return usual(inputs["input_ids"])
 
     @classmethod
     def from_pretrained(cls, name_or_folder, revision=None):

@@ -61,6 +61,11 @@ class BertBackbone(Backbone):
         self.build()
 
     @property
+    def no_prefix(self):
+        """Why its blocks cannot look at a `prefix`; None: they can."""
+        return "its layers are one block" if self.config.shared_block else None
+
+    @property
     def blocks(self):
         """The blocks, from the embedding upwards; a shared one each time it is run."""
         config = self.config
@@ -79,21 +84,20 @@ class BertBackbone(Backbone):
         With `readers`, only those of the first so many tokens (batch, readers, width):
         the last block works out no others.
         """
-        input_ids = inputs["input_ids"]
-        position_ids = self.positions_of(inputs, self._default_positions)
+        inputs = self.placed(inputs, self._default_positions)
         attention_mask = inputs.get("attention_mask")
         bias = attention_bias(attention_mask, inputs.get("sequence_ids"))
+        bias = self.with_prefix(bias)
         packing = packing_of(attention_mask)
-        hidden = self.embedding(
-            input_ids, position_ids, inputs.get("token_type_ids"), training=training
-        )
-        hidden = packing.packed(hidden)
+        hidden = packing.packed(self.embedded(inputs, training))
         options = {"bias": bias, "training": training, "packing": packing}
-        *lower, last = self.blocks
-        for block in lower:
-            hidden = block(hidden, **options)
-        hidden = last(hidden, readers=readers, **options)
-        return packing.rows(hidden) if readers is None else hidden
+        *lower, last = zip(self.blocks, self.prefixes(training), strict=True)
+        for block, prefix in lower:
+            hidden = block(hidden, cache=prefix, **options)
+        block, prefix = last
+        many = self.readers_with_prompt(readers)
+        hidden = block(hidden, cache=prefix, readers=many, **options)
+        return self.without_prompt(hidden, packing, readers)
 
     def _default_positions(self, input_ids):
         if self.config.positions_after_padding:

@@ -110,6 +110,26 @@ class EncoderConfig:
         return 1 if self.shared_block else self.num_layers
 
     @property
+    def num_cached_heads(self):
+        """Heads of which keys and values are looked at."""
+        return self.num_heads
+
+    @property
+    def cached_size(self):
+        """Features of one of them."""
+        return self.hidden_size // self.num_heads
+
+    @property
+    def first_position(self):
+        """Position of a text's first token."""
+        return self.pad_token_id + 1 if self.positions_after_padding else 0
+
+    @property
+    def num_positions(self):
+        """Positions that the tokens of a text can have."""
+        return self.max_position_embeddings - self.first_position
+
+    @property
     def after_attention_dropout(self):
         """Share dropped after attention's o_proj."""
         if self.projection_dropout is None:

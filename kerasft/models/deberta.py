@@ -89,6 +89,8 @@ class DebertaBackbone(Backbone):
             setattr(self, f"block_{i}", block)
         self.build()
 
+    no_prefix = "its tokens know distances, and nothing is so far from all of them"
+
     @property
     def blocks(self):
         """The blocks, from the embedding upwards."""
@@ -103,27 +105,22 @@ class DebertaBackbone(Backbone):
 
     def call(self, inputs, training=None, readers=None):
         """Compute the hidden states, of the first `readers` tokens or of all."""
-        position_ids = self.positions_of(inputs, positions_in_row)
+        inputs = self.placed(inputs, positions_in_row)
         attention_mask = inputs.get("attention_mask")
         packing = packing_of(attention_mask)
-        hidden = self.embedding(
-            inputs["input_ids"],
-            position_ids,
-            inputs.get("token_type_ids"),
-            training=training,
-        )
-        hidden = packing.packed(hidden)
+        hidden = packing.packed(self.embedded(inputs, training))
         options = {
             "bias": attention_bias(attention_mask, inputs.get("sequence_ids")),
-            "distances": self.distance_embedding(inputs["input_ids"]),
+            "distances": self.distance_embedding(inputs["position_ids"]),
             "training": training,
             "packing": packing,
         }
         *lower, last = self.blocks
         for block in lower:
             hidden = block(hidden, **options)
-        hidden = last(hidden, readers=readers, **options)
-        return packing.rows(hidden) if readers is None else hidden
+        many = self.readers_with_prompt(readers)
+        hidden = last(hidden, readers=many, **options)
+        return self.without_prompt(hidden, packing, readers)
 
 
 def new_head(config, num_labels):

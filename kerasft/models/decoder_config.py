@@ -23,13 +23,3 @@ class DecoderConfig(EncoderConfig):
         """Ids that end a text, as the checkpoint tells; () where it does not."""
         ids = self.extra.get("eos_token_id")
         return tuple(ids) if isinstance(ids, list) else () if ids is None else (ids,)
-
-    @property
-    def num_cached_heads(self):
-        """Heads of which keys and values are kept."""
-        return self.num_heads
-
-    @property
-    def cached_size(self):
-        """Features of one of them."""
-        return self.hidden_size // self.num_heads

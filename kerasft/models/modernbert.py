@@ -42,6 +42,8 @@ class ModernBertBackbone(Backbone):
         initializer: of tables and kernels; None draws cut normal numbers.
     """
 
+    no_prefix = "most of its blocks see a window, and a prefix is in none"
+
     def __init__(self, family, config, initializer=None, name="backbone"):
         super().__init__(family, config, name=name)
         self.norm = norm_maker(config.layer_norm_eps, center=config.norm_bias)
@@ -97,27 +99,26 @@ class ModernBertBackbone(Backbone):
 
     def call(self, inputs, training=None, readers=None):
         """Compute the hidden states, of the first `readers` tokens or of all."""
-        input_ids = inputs["input_ids"]
-        position_ids = self.positions_of(inputs, positions_in_row)
+        inputs = self.placed(inputs, positions_in_row)
         packing = packing_of(inputs.get("attention_mask"))
-        seen = self._seen(inputs, position_ids)
-        hidden = self.embedding(input_ids, position_ids, training=training)
-        hidden = packing.packed(hidden)
+        seen = self._seen(inputs)
+        hidden = packing.packed(self.embedded(inputs, training))
+        many = self.readers_with_prompt(readers)
         last = self.config.num_layers - 1
         for i, block in enumerate(self.blocks):
             hidden = block(
                 hidden,
                 **seen[self.config.layer_types[i]],
                 training=training,
-                readers=readers if i == last else None,
+                readers=many if i == last else None,
                 packing=packing,
             )
-        hidden = self.final_norm(hidden)
-        return packing.rows(hidden) if readers is None else hidden
+        return self.without_prompt(self.final_norm(hidden), packing, readers)
 
-    def _seen(self, inputs, position_ids):
+    def _seen(self, inputs):
         """Who sees whom and how far apart they are, by kind of block."""
-        config, length = self.config, ops.shape(inputs["input_ids"])[1]
+        position_ids = inputs["position_ids"]
+        config, length = self.config, ops.shape(position_ids)[1]
         masks = inputs.get("attention_mask"), inputs.get("sequence_ids")
         size = config.hidden_size // config.num_heads
         windows = {FULL: None, LOCAL: near(length, config.local_attention // 2)}

@@ -6,8 +6,22 @@ from kerasft.peft.bitfit import BitFit
 from kerasft.peft.dora import DoRA
 from kerasft.peft.ia3 import IA3
 from kerasft.peft.lora import LoRA
+from kerasft.peft.prefix import PrefixTuning, PTuningV2
+from kerasft.peft.prompt import PromptTuning
+from kerasft.peft.ptuning import PTuning
 
-__all__ = ["METHODS", "AdaLoRA", "BitFit", "DoRA", "IA3", "LoRA"]
+__all__ = [
+    "METHODS",
+    "AdaLoRA",
+    "BitFit",
+    "DoRA",
+    "IA3",
+    "LoRA",
+    "PTuning",
+    "PTuningV2",
+    "PrefixTuning",
+    "PromptTuning",
+]
 
 # Where several share a file format, the first that a file fits is taken.
 METHODS = Registry(
@@ -17,4 +31,8 @@ METHODS = Registry(
     lora=LoRA,
     adalora=AdaLoRA,
     ia3=IA3,
+    prefix=PrefixTuning,
+    ptuning_v2=PTuningV2,
+    prompt=PromptTuning,
+    ptuning=PTuning,
 )

@@ -8,11 +8,12 @@ from kerasft._errors import SettingsError
 from kerasft.peft.places import Places
 from kerasft.peft.quantised import quantisation_of, quantise
 from kerasft.peft.shares import AdapterShares
+from kerasft.peft.shortened import Shortened
 from kerasft.peft.stack import AdapterStack
 from kerasft.peft.stored import Stored
 
 
-class Adapted(Stored):
+class Adapted(Stored, Shortened):
     """Mixin of a `Task`: adapters on its backbone, one of them at work at a time.
 
     The task has `backbone`, `head`, `head_name` and `fresh_weights`, and `checkpoint`,
@@ -194,11 +195,18 @@ class Adapted(Stored):
         """The `AdapterStack`, made when it is first needed."""
         stack = vars(self).get("_adapter_stack")
         if stack is None:
-            fresh = self.fresh_weights
-            places = Places(self.backbone, self.head_name, self.head, fresh)
+            told = {"tokenizer": self.tokenizer, "checkpoint": self.checkpoint}
+            places = Places(
+                self.backbone, self.head_name, self.head, self.fresh_weights, **told
+            )
             stack = AdapterStack(places)
             object.__setattr__(self, "_adapter_stack", stack)  # Not for Keras to track.
         return stack
+
+    @property
+    def working_adapter(self):
+        """The `Adapter` that works, or None."""
+        return self._stack.adapters.get(self.active_adapter)
 
     @property
     def adapter_shares(self) -> AdapterShares:
@@ -231,6 +239,7 @@ class Adapted(Stored):
         """What was traced is of no use any more, nor is the optimizer's state."""
         self.train_function = self.test_function = self.predict_function = None
         self.adapters_compiled = False
+        self.fit_tokenizer()
 
     def raise_unless_trainable(self):
         """Refuse a fit that would not train what the user thinks.
@@ -261,13 +270,13 @@ class Adapted(Stored):
 
     def begin_fit(self, total):
         """Let the working adapter know how many steps a fit has, or None."""
-        adapter = self._stack.adapters.get(self.active_adapter)
+        adapter = self.working_adapter
         if adapter is not None:
             adapter.method.begin_fit(adapter, total)
 
     def adapter_penalty(self):
         """What the working adapter adds to the loss of a step, or None."""
-        adapter = self._stack.adapters.get(self.active_adapter)
+        adapter = self.working_adapter
         return None if adapter is None else adapter.method.penalty(adapter)
 
     def follow_step(self, gradients):
@@ -276,7 +285,7 @@ class Adapted(Stored):
         Args:
             gradients: of the trainable variables, in their order.
         """
-        adapter = self._stack.adapters.get(self.active_adapter)
+        adapter = self.working_adapter
         if adapter is not None:
             pairs = zip(self.trainable_variables, gradients, strict=True)
             adapter.method.follow_step(adapter, {id(w): g for w, g in pairs})

@@ -110,10 +110,9 @@ class Adapter(keras.layers.Layer):
                 layer, _, name = path.rpartition("/")
                 if layer != _full(place):
                     continue
-                is_head = path in self.head_paths
-                start = self.method.head_prefix if is_head else "base_model.model."
                 middle = ".base_layer" if place.theirs in wrapped else ""
-                key = f"{start}{place.theirs}{middle}.{SPELLINGS[name][0]}"
+                end = f"{place.theirs}{middle}.{SPELLINGS[name][0]}"
+                key = self.method.model_prefix + end
                 as_is = place.theirs.rpartition(".")[2] in AS_THEY_ARE
                 found[key] = weight, name == "kernel" and not as_is
         return found

@@ -115,7 +115,10 @@ def read_method(folder, methods):
         CheckpointError: an unknown method, or settings of it that are not done here.
     """
     content, reader = read_config(folder), TensorReader(folder, STEM)
-    method = _class_of(content, reader, methods, folder)
+    own = read_own(folder)
+    method = _class_of(content, own, reader, methods, folder)
+    settings = own.get("settings")
+    content["kerasft"] = settings if isinstance(settings, dict) else {}
     shapes = {key: reader.shape(key) for key in reader.keys()}
     try:
         return method.from_content(content).resized(content, shapes)
@@ -123,9 +126,10 @@ def read_method(folder, methods):
         raise CheckpointError(f"{member(folder, CONFIG)}: {error}") from error
 
 
-def _class_of(content, reader, methods, folder):
-    """The class that a config means; several share a type."""
+def _class_of(content, own, reader, methods, folder):
+    """The class that a config means; several share a type, then our own file tells."""
     fitting = [m for m in methods.values() if m.peft_type == content["peft_type"]]
+    fitting.sort(key=lambda method: method.kind != own.get("method"))
     for method in fitting:
         if method.fits(content, reader):
             return method

@@ -54,8 +54,8 @@ class Method(abc.ABC):
     """Whether a fresh adapter changes nothing."""
     needs_kernels: ClassVar[bool] = False
     """Whether it needs the frozen matrices as they are, unrounded."""
-    head_prefix: ClassVar[str] = "base_model.model."
-    """What the keys of a trained head begin with in the file."""
+    model_prefix: ClassVar[str] = "base_model.model."
+    """What the keys of the model's own weights begin with in the file."""
 
     def __post_init__(self):
         problems = list(self.problems())
@@ -119,6 +119,10 @@ class Method(abc.ABC):
         for key, weight, turned in self.named_weights(adapter):
             array = keras.ops.convert_to_numpy(weight)
             yield key, array.T if turned else array
+
+    def num_unsaved(self, adapter):
+        """How many more weights are trained than a file holds in their stead."""
+        return 0
 
     def resized(self, content, shapes):
         """The settings with what only the file's shapes tell.

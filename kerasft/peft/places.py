@@ -79,10 +79,15 @@ class Places:
         head_name: key of `family.heads`, or that of a task without such a head.
         head: the built layer.
         fresh: paths of the head's weights that came from no checkpoint.
+        tokenizer: the checkpoint's, or None.
+        checkpoint: name or folder that it all came from, or None.
     """
 
-    def __init__(self, backbone, head_name, head, fresh=()):
+    def __init__(
+        self, backbone, head_name, head, fresh=(), *, tokenizer=None, checkpoint=None
+    ):
         self.backbone, self.head = backbone, head
+        self.tokenizer, self.checkpoint = tokenizer, checkpoint
         self.head_name, self.fresh = head_name, frozenset(fresh)
         self.family, config = backbone.family, backbone.config
         names = expand(self.family.rows, config.num_blocks)

@@ -29,11 +29,13 @@ class AdapterShares:
         head = {id(weight) for weight in task.head.weights}
         trained = task.trainable_variables
         count = sum(_size(weight) for weight in trained)
+        adapter = task.working_adapter
+        unsaved = 0 if adapter is None else adapter.method.num_unsaved(adapter)
         return cls(
             total=sum(_size(weight) for weight in task.weights),
             trained=count,
             head=sum(_size(weight) for weight in trained if id(weight) in head),
-            adapter_bytes=4 * count,
+            adapter_bytes=4 * (count - unsaved),
             optimizer_bytes=8 * count,
         )
 

@@ -19,13 +19,16 @@ class CachedDecoder:
         self.head = head
 
     def empty(self, rows, capacity):
-        """The cache of no tokens: of each block keys and values, zeros."""
+        """The cache of no tokens: of each block keys and values, zeros.
+
+        Those of an adapter's virtual tokens have places before them.
+        """
         shape = self.backbone.cache_shape(rows, capacity)
-        dtype = self.backbone.compute_dtype
-        layers = self.backbone.config.num_layers
-        return tuple(
-            (ops.zeros(shape, dtype), ops.zeros(shape, dtype)) for _ in range(layers)
-        )
+        nothing = ops.zeros(shape, self.backbone.compute_dtype)
+        prefixes = self.backbone.virtual_states()
+        if prefixes is None:
+            return ((nothing, nothing),) * self.backbone.config.num_layers
+        return tuple(prefix.extended(nothing, nothing) for prefix in prefixes)
 
     def step(self, ids, mask, positions, caches, first):
         """Run new tokens.
@@ -41,7 +44,8 @@ class CachedDecoder:
             Logits (rows, vocabulary) after the last token, float32; hidden states of
             all of them; the caches.
         """
-        layers = [LayerCache(keys, values, first) for keys, values in caches]
+        before = self.backbone.num_virtual
+        layers = [LayerCache(keys, values, first, before) for keys, values in caches]
         inputs = {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
         hidden = self.backbone(inputs, cache=layers)
         logits = self.head(hidden[:, -1:], self.backbone.token_table)[:, 0]
@@ -54,11 +58,8 @@ def positions_of(mask):
     return ops.maximum(ops.cumsum(ops.cast(mask, "int32"), axis=1) - 1, 0)
 
 
-def widened(array, capacity, axis):
-    """The same with zeros up to `capacity` places along an axis."""
-    more = capacity - array.shape[axis]
-    if more <= 0:
-        return array
+def widened(array, more, axis):
+    """The same with zeros at `more` places along an axis."""
     pads = [(0, 0)] * len(array.shape)
     pads[axis] = (0, more)
     return ops.pad(array, pads)

@@ -108,10 +108,13 @@ def left_padded(prompts, pad_id):
 
 def with_room(state, capacity):
     """The state with places for so many tokens."""
+    more = capacity - state["tokens"].shape[1]
+    if more <= 0:
+        return state
 
     def grown(name, part):
         return keras.tree.map_structure(
-            lambda array: widened(array, capacity, PLACES[name]), part
+            lambda array: widened(array, more, PLACES[name]), part
         )
 
     return {k: grown(k, v) if k in PLACES else v for k, v in state.items()}

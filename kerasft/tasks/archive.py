@@ -45,7 +45,7 @@ class Archived:
                 f"A {type(self).__name__} has no .keras file. Save its weights "
                 "(save_weights), or the whole of it with save_pretrained."
             )
-        tokenizer = self.tokenizer
+        tokenizer = self.whole_tokenizer
         stack = self._stack
         return {
             **self.made_with,

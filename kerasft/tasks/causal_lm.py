@@ -123,6 +123,11 @@ class CausalLM(Generating, ScoringChoices, PlainTextTask):
             told["perplexity"] = ops.exp(told["loss"])
         return told
 
+    def _adapters_changed(self):
+        super()._adapters_changed()
+        self._score = None
+        vars(self).pop("chat", None)  # It knows how long texts may be.
+
     @property
     def end_ids(self):
         """Ids of the tokens that end a text."""

@@ -87,7 +87,7 @@ class ScoringChoices:
         Raises:
             DataError: those that cannot be scored, all of them told.
         """
-        most = self.backbone.config.max_position_embeddings
+        most = self.backbone.room
         found, problems = [], []
         for i, (prompt, some) in enumerate(zip(prompts, choices, strict=True)):
             for text in some:
@@ -142,7 +142,7 @@ class ScoringChoices:
         examples = Stretches(
             ids, bounds[:-1], bounds[1:], np.concatenate([o.scored for o in continued])
         )
-        most = self.backbone.config.max_position_embeddings
+        most = self.backbone.room
         packed = one_per_row(examples, most, self.tokenizer.pad_id)
         sums = np.zeros(len(continued))
         for chosen, logs, counted in self._log_likelihoods(packed, batch_size):

@@ -131,6 +131,10 @@ class Generating:
             known[key] = Generation(decoder, key, self.end_ids, self.tokenizer.pad_id)
         return known[key]
 
+    def _adapters_changed(self):
+        super()._adapters_changed()
+        vars(self).pop("_generations", None)
+
     def _prompt_ids(self, prompts):
         if isinstance(prompts, str):
             raise SettingsError("generate takes a list of prompts: [prompt].")
@@ -152,7 +156,7 @@ class Generating:
         return frame_of(self.tokenizer).ids[0].tolist()
 
     def _raise_unless_room(self, prompts, sampling):
-        most = self.backbone.config.max_position_embeddings
+        most = self.backbone.room
         problems = []
         for i, prompt in enumerate(prompts):
             if not prompt:

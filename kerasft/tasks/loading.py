@@ -80,10 +80,9 @@ def vocabulary_of(folder):
 
 def tokenizer_for(folder, config, max_length):
     """The folder's tokenizer, no longer than the model's positions reach."""
-    positions = config.max_position_embeddings
-    if config.positions_after_padding:
-        positions -= config.pad_token_id + 1
-    tokenizer = Tokenizer.from_pretrained(folder, positions, config.pad_token_id or 0)
+    tokenizer = Tokenizer.from_pretrained(
+        folder, config.num_positions, config.pad_token_id or 0
+    )
     if tokenizer.vocab_size > config.vocab_size:
         raise CheckpointError(
             f"{folder}: the tokenizer has {tokenizer.vocab_size} ids but the model "

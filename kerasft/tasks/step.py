@@ -49,7 +49,7 @@ else:
 
     def batches_of(data):
         """The `Batches` behind a dataset of ours, or None."""
-        return vars(data).get("batches") if type(data).__name__ != "dict" else None
+        return getattr(data, "batches", None)
 
     def prepared(data, vocab_size):
         """Nothing to prepare."""

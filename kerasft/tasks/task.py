@@ -234,6 +234,7 @@ class Task(TrainStep, Feeding, Adapted, Archived, keras.Model):
         return super().predict(self._prepared(x), **options)
 
     def _prepared(self, data):
+        self.raise_unless_room(batches_of(data))
         vocab_size = self.backbone.config.vocab_size
         raise_if_outside(data, vocab_size)
         return prepared(data, vocab_size)

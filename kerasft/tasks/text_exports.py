@@ -25,11 +25,11 @@ def export_causal_lm(task, folder, rows, max_new_tokens, signature):
     from kerasft.serving.verify_generation import verify_generation
 
     raise_unless_signature(signature)
-    tokenizer, config = task.tokenizer, task.backbone.config
+    tokenizer, positions = task.tokenizer, task.backbone.room
     opening, closing = (tuple(ids.tolist()) for ids in frame_of(tokenizer).ids)
     face = WriterFace(
         limits_of(task),
-        config.max_position_embeddings,
+        positions,
         opening,
         closing or task.end_ids[:1],
         task.end_ids,
@@ -41,7 +41,7 @@ def export_causal_lm(task, folder, rows, max_new_tokens, signature):
     graph = WriterGraph(tokens, ByteText(tokenizer.backend))
     texts, _ = samples(rows, False, sorted(tokenizer.backend.get_vocab()))
     verify_tokenizer(tokens, tokens.reference.tokenizer, texts, None, VERIFIED_FUZZ)
-    room = min(tokenizer.max_length, config.max_position_embeddings) - 9
+    room = min(tokenizer.max_length, positions) - 9
     short = [text for text in texts if 0 < len(task.text_ids(text)) <= room]
 
     def check(new):

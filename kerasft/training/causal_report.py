@@ -94,7 +94,7 @@ def report_causal(task, rows, batch_size=32, most=0, max_new_tokens=128):
 
 def _answers(task, rows, batch_size, most, max_new_tokens):
     """Answers, and how many rows are too long for one."""
-    positions = task.backbone.config.max_position_embeddings
+    positions = task.backbone.room
     count = min(max_new_tokens, max(1, positions // 2))
     chosen = np.unique(np.linspace(0, len(rows) - 1, most).round().astype(int))
     asked, references, left_out = [], [], 0

@@ -58,7 +58,7 @@ class TextSamples(keras.callbacks.Callback):
         Raises:
             SettingsError: names the first of them.
         """
-        most = task.backbone.config.max_position_embeddings
+        most = task.backbone.room
         for prompt in self.prompts:
             size = _size(task, prompt)
             if size >= most:
@@ -77,7 +77,7 @@ class TextSamples(keras.callbacks.Callback):
         """Write, and tell one."""
         task = self.model
         longest = max(_size(task, prompt) for prompt in self.prompts)
-        room = task.backbone.config.max_position_embeddings - longest
+        room = task.backbone.room - longest
         count = min(self.max_new_tokens, room)
         self.texts = task.generate(self.prompts, max_new_tokens=count, **self.sampling)
         shown = [_shown(prompt) for prompt in self.prompts]

@@ -18,6 +18,11 @@ MORE = ("distilbert", "albert", "modernbert", "deberta-v2", "llama")
 SETTINGS = {"adalora": {"total_steps": 12}}
 # Methods that a family has no place for: what the error says.
 IMPOSSIBLE = {("bitfit", "llama"): "has none", ("bitfit", "modernbert"): "has none"}
+IMPOSSIBLE |= {
+    (kind, family): "PromptTuning or LoRA"
+    for kind in ("prefix", "ptuning_v2")
+    for family in ("albert", "modernbert", "deberta-v2")
+}
 PARTICULAR = {
     "gpt2": {"pad_token_id": 0},
     "llama": {"pad_token_id": 0, "num_kv_heads": 2},
