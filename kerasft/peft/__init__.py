@@ -3,11 +3,22 @@
 from kerasft._registry import Registry
 from kerasft.peft.adalora import AdaLoRA
 from kerasft.peft.bitfit import BitFit
+from kerasft.peft.bottleneck import Houlsby, Parallel, Pfeiffer
 from kerasft.peft.dora import DoRA
 from kerasft.peft.ia3 import IA3
 from kerasft.peft.lora import LoRA
 
-__all__ = ["METHODS", "AdaLoRA", "BitFit", "DoRA", "IA3", "LoRA"]
+__all__ = [
+    "METHODS",
+    "AdaLoRA",
+    "BitFit",
+    "DoRA",
+    "Houlsby",
+    "IA3",
+    "LoRA",
+    "Parallel",
+    "Pfeiffer",
+]
 
 # Where several share a file format, the first that a file fits is taken.
 METHODS = Registry(
@@ -17,4 +28,7 @@ METHODS = Registry(
     lora=LoRA,
     adalora=AdaLoRA,
     ia3=IA3,
+    houlsby=Houlsby,
+    pfeiffer=Pfeiffer,
+    parallel=Parallel,
 )

@@ -1,0 +1,322 @@
+"""Bottleneck adapters: small networks behind a part of each block, or beside it.
+
+`A(x) = f(xD + d)U + u`: D (width, narrow) narrows, U (narrow, width) widens. Where h is
+what the attention or the MLP gives and r what that is added to, h becomes
+
+- Houlsby: `h + s · drop(A(h))`, behind both;
+- Pfeiffer: `h + s · drop(A(norm(h + r)))`, behind the MLP;
+- Parallel: `h + s · drop(A(r))`, beside the MLP.
+
+The norm is the block's own of that sum, which is then run twice; blocks that normalise
+before their parts have none, so it is A(h + r). An ALBERT runs one block again and
+again, and so its adapter.
+
+Sources: Houlsby et al. 2019 (arXiv:1902.00751), section 2.1; Pfeiffer et al. 2020
+(arXiv:2005.00247); He et al. 2021 (arXiv:2110.04366), table 1. In numbers that the
+papers leave open: the `adapters` library 1.3.0.
+"""
+
+import abc
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import keras
+from keras import ops
+
+from kerasft._errors import SettingsError
+from kerasft.layers.activation import ACTIVATIONS
+from kerasft.layers.dropout import Dropout
+from kerasft.layers.initializer import cut_normal, normal
+from kerasft.peft import adapters_files
+from kerasft.peft.lora import policy_of
+from kerasft.peft.method import Method, Part
+
+ATTENTION, MLP = "attention_adapter", "mlp_adapter"
+SCALES = {"learned": "one factor", "channel": "a factor for each feature"}
+
+
+def _near_root(shape, dtype=None):
+    reach = 1 / math.sqrt(shape[0])
+    return keras.random.uniform(shape, -reach, reach, dtype=dtype)
+
+
+# How D and U begin; d and u are zeros.
+INITS = {
+    "bert": (normal(0.02), normal(0.02)),
+    "houlsby": (cut_normal(0.01, 2.0), cut_normal(0.01, 2.0)),
+    "mam_adapter": (_near_root, "zeros"),
+}
+
+
+class Bottleneck(keras.layers.Layer, abc.ABC):
+    """What stands at one part of a block.
+
+    Args:
+        width: of what goes through.
+        narrow: width in between.
+        method: the `BottleneckMethod`.
+    """
+
+    def __init__(self, width, narrow, method, **kwargs):
+        super().__init__(**kwargs)
+        self.activation = ACTIVATIONS[method.activation]
+        self.dropout = Dropout(method.dropout, name="dropout")
+        first, second = INITS[method.init]
+        self.down = self.add_weight((width, narrow), first, name="down")
+        self.down_bias = self.add_weight((narrow,), "zeros", name="down_bias")
+        self.up = self.add_weight((narrow, width), second, name="up")
+        self.up_bias = self.add_weight((width,), "zeros", name="up_bias")
+        self.scaling = method.scaling
+        if method.scaling in SCALES:
+            shape = (1,) if method.scaling == "learned" else (width,)
+            self.scaling = self.add_weight(shape, "ones", name="scaling")
+        self.built = True
+
+    def call(self, outputs, inputs, norm=None, training=None):
+        """The outputs of the part with the adapter's added.
+
+        Args:
+            outputs: (batch, length, width), of the part.
+            inputs: what they will be added to, of the same shape.
+            norm: the norm of that sum, or None.
+            training: whether to drop.
+        """
+        hidden = ops.matmul(self.seen(outputs, inputs, norm), self.down)
+        hidden = self.activation(hidden + self.down_bias)
+        change = (ops.matmul(hidden, self.up) + self.up_bias) * self.scaling
+        return outputs + self.dropout(change, training=training)
+
+    @abc.abstractmethod
+    def seen(self, outputs, inputs, norm):
+        """What the adapter is given."""
+
+    def tensors(self):
+        """Its part of the file."""
+        yield "adapter_down.0.weight", self.down, True
+        yield "adapter_down.0.bias", self.down_bias, False
+        yield "adapter_up.weight", self.up, True
+        yield "adapter_up.bias", self.up_bias, False
+        if isinstance(self.scaling, keras.Variable):
+            yield "scaling", self.scaling, False
+
+
+class BehindPart(Bottleneck):
+    """It is given what the part gives."""
+
+    def seen(self, outputs, inputs, norm):
+        """Outputs."""
+        return outputs
+
+
+class BehindSum(Bottleneck):
+    """It is given the normalised sum."""
+
+    def seen(self, outputs, inputs, norm):
+        """Outputs and inputs."""
+        total = outputs + inputs
+        return total if norm is None else norm(total)
+
+
+class Beside(Bottleneck):
+    """It is given what the part's outputs are added to."""
+
+    def seen(self, outputs, inputs, norm):
+        """Inputs."""
+        return inputs
+
+
+@dataclass(frozen=True, kw_only=True)
+class BottleneckMethod(Method):
+    """Settings that bottleneck adapters share.
+
+    Raises:
+        SettingsError: numbers or names that cannot be.
+    """
+
+    reduction_factor: float | Mapping[str, float] = 16
+    """The block's width divided by that in between; or such a factor for numbers of
+    blocks ("0", "1") and for the others ("default")."""
+    width: int | None = None
+    """Width in between; None: by the `reduction_factor`."""
+    activation: str = "relu"
+    """A name of `kerasft.layers.activation.ACTIVATIONS`."""
+    scaling: float | str = 1.0
+    """Factor of what is added; "learned": one number a place, "channel": one for each
+    feature, both 1 at the start."""
+    dropout: float = 0.0
+    """Share dropped of what is added."""
+    leave_out: tuple[int, ...] = ()
+    """Numbers of the blocks that have none."""
+    init: str = "bert"
+    """How the matrices begin, in the words of the `adapters` library: "bert": N(0,
+    0.02²); "houlsby": N(0, 0.01²), cut off; "mam_adapter": the second is zeros."""
+
+    peft_type: ClassVar[None] = None
+    head_prefix: ClassVar[str] = ""
+    learning_rate: ClassVar[float] = 1e-4
+    merges: ClassVar[bool] = False
+    kinds: ClassVar[dict[str, type[Bottleneck]]]
+    """Which layer stands at which slot of a block."""
+
+    def problems(self):
+        """Yield what is wrong."""
+        factors = self.reduction_factor
+        each = factors.values() if isinstance(factors, Mapping) else (factors,)
+        if not all(factor > 0 for factor in each):
+            yield f"reduction_factor is {factors}; above 0"
+        if self.width is not None and self.width < 1:
+            yield f"width is {self.width}; at least 1"
+        if self.activation not in ACTIVATIONS:
+            known = ", ".join(ACTIVATIONS)
+            yield f"activation is {self.activation!r}; known: {known}"
+        if isinstance(self.scaling, str) and self.scaling not in SCALES:
+            yield f"scaling is {self.scaling!r}; a number, or {', '.join(SCALES)}"
+        if not 0 <= self.dropout < 1:
+            yield f"dropout is {self.dropout}; 0 to below 1"
+        if self.init not in INITS:
+            yield f"init is {self.init!r}; known: {', '.join(INITS)}"
+
+    def parts(self, places):
+        """An adapter at each part that the method works on, in every block.
+
+        Raises:
+            SettingsError: blocks are left out that are not there, or all of them.
+        """
+        blocks, out = places.blocks, set(self.leave_out)
+        if not out < set(range(len(blocks))) and out:
+            raise SettingsError(
+                f"leave_out is {sorted(out)}, of {len(blocks)} blocks, whose numbers "
+                "begin with 0; at least one must be left."
+            )
+        return [
+            self._part(places, path, block, self._narrow(places, number), slot)
+            for number, (path, block) in enumerate(blocks)
+            if number not in out
+            for slot in self.kinds
+        ]
+
+    def _part(self, places, path, block, narrow, slot):
+        kind = self.kinds[slot]
+        if slot == ATTENTION and places.family.model_type == "albert":
+            kind = Beside  # As the library does it: there h and r have changed places.
+        width = places.backbone.config.hidden_size
+        layer = kind(width, narrow, self, dtype=policy_of(block))
+        return Part(path, _module(places, path, slot), block, layer, slot)
+
+    def _narrow(self, places, number):
+        """Width in between, in one block.
+
+        Raises:
+            SettingsError: there is no reduction factor for it.
+        """
+        if self.width is not None:
+            return self.width
+        factor = self.reduction_factor
+        if isinstance(factor, Mapping):
+            factor = factor.get(str(number), factor.get("default"))
+        if factor is None:
+            raise SettingsError(
+                f"reduction_factor has none for block {number}, and no 'default'."
+            )
+        return max(1, int(places.backbone.config.hidden_size // factor))
+
+    # --- files
+
+    def wrapped(self, adapter):
+        """No layer of the model is wrapped."""
+        return set()
+
+    def content(self, adapter):
+        """Fields of `BnConfig`."""
+        return adapters_files.config_of(self, adapter)
+
+    @classmethod
+    def fits(cls, content, reader):
+        """Whether the places and what is seen there are this method's."""
+        return adapters_files.has_form(content, cls.form)
+
+    @classmethod
+    def from_content(cls, content):
+        """From a `BnConfig`."""
+        return cls(**adapters_files.settings(content))
+
+    def resized(self, content, shapes):
+        """With the layers of a head that the file holds beside the usual ones."""
+        more = adapters_files.more_modules(shapes)
+        return replace(self, modules_to_save=more)
+
+    def named_weights(self, adapter):
+        """Yield (their key, weight, whether theirs is the transpose)."""
+        for part in adapter.parts:
+            for end, weight, turned in part.layer.tensors():
+                yield f"{part.theirs}.adapters.{adapter.title}.{end}", weight, turned
+
+
+def _module(places, path, slot):
+    """Their name of the module that holds the adapters of one slot of a block."""
+    theirs = {place.path: place.theirs for place in places.all}
+    norm = theirs[f"{path}/mlp_norm"]
+    if slot == ATTENTION:
+        norm = theirs.get(f"{path}/attention_norm", norm)
+    module = norm.rpartition(".")[0]
+    if module.endswith(".output"):  # BERT, and those whose modules are named like its.
+        return module
+    return f"{module}.{'attention' if slot == ATTENTION else 'output'}_adapters"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Houlsby(BottleneckMethod):
+    """Adapters behind the attention and behind the MLP (Houlsby et al. 2019).
+
+    The paper trains the norms of the blocks, too; the library does not, nor is it done
+    here.
+    """
+
+    activation: str = "swish"
+    """A name of `kerasft.layers.activation.ACTIVATIONS`."""
+
+    kind: ClassVar[str] = "houlsby"
+    kinds: ClassVar[dict] = {ATTENTION: BehindPart, MLP: BehindPart}
+    form: ClassVar[dict] = {
+        "mh_adapter": True,
+        "output_adapter": True,
+        "is_parallel": False,
+        "original_ln_before": False,
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pfeiffer(BottleneckMethod):
+    """Adapters behind the MLP, of the normalised sum (Pfeiffer et al. 2020)."""
+
+    kind: ClassVar[str] = "pfeiffer"
+    kinds: ClassVar[dict] = {MLP: BehindSum}
+    form: ClassVar[dict] = {
+        "mh_adapter": False,
+        "output_adapter": True,
+        "is_parallel": False,
+        "original_ln_before": True,
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parallel(BottleneckMethod):
+    """Adapters beside the MLP, four times what they give (He et al. 2021)."""
+
+    reduction_factor: float | Mapping[str, float] = 2
+    """As of the others."""
+    scaling: float | str = 4.0
+    """As of the others."""
+    init: str = "mam_adapter"
+    """As of the others."""
+
+    kind: ClassVar[str] = "parallel"
+    kinds: ClassVar[dict] = {MLP: Beside}
+    form: ClassVar[dict] = {
+        "mh_adapter": False,
+        "output_adapter": True,
+        "is_parallel": True,
+        "original_ln_before": False,
+    }
