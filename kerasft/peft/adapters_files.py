@@ -1,8 +1,8 @@
 """An adapter's folder as the `adapters` library reads and writes it.
 
 `adapter_config.json` and `adapter.safetensors`; the trained head in `head_config.json`
-and `model_head.safetensors`. The trap: `adapter_config.json` is the name of peft's file,
-too, and the adapter's own name stands within each key.
+and `model_head.safetensors`. The trap: `adapter_config.json` is the name of peft's
+file, too, and the adapter's own name stands within each key.
 
 Source: adapters 1.3.0.
 """

@@ -131,6 +131,10 @@ class Generating:
             known[key] = Generation(decoder, key, self.end_ids, self.tokenizer.pad_id)
         return known[key]
 
+    def _adapters_changed(self):
+        super()._adapters_changed()
+        vars(self).pop("_generations", None)
+
     def _prompt_ids(self, prompts):
         if isinstance(prompts, str):
             raise SettingsError("generate takes a list of prompts: [prompt].")
