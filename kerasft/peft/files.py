@@ -21,7 +21,7 @@ from kerasft.checkpoints.folders import atomic_folder, member
 from kerasft.checkpoints.json_files import read_json, write_json
 from kerasft.checkpoints.names import raise_misfits
 from kerasft.checkpoints.tensors import TensorReader, write_tensors
-from kerasft.peft import adapters_files
+from kerasft.peft import adapters_config, adapters_files
 from kerasft.peft.method import settings_of
 
 CONFIG, OWN = "adapter_config.json", "kerasft_adapter.json"
@@ -63,7 +63,7 @@ def fill_folder(folder, adapter, base, extra):
     }
     write_json(member(folder, OWN), own)
     if method.peft_type is None:
-        labels = extra.get("labels", ())
+        labels = extra.get("config", {}).get("label2id")
         adapters_files.fill_folder(folder, adapter, tensors, base, labels)
         return
     common = {
@@ -105,8 +105,8 @@ def read_config(folder):
     """
     path = member(folder, CONFIG)
     content = read_json(path)
-    if adapters_files.is_theirs(content):
-        adapters_files.check(content, path)
+    if adapters_config.is_theirs(content):
+        adapters_config.check(content, path)
     elif not isinstance(content, dict) or not content.get("peft_type"):
         raise CheckpointError(
             f"{path}: has no peft_type, so it is no adapter of peft's format; nor is "
@@ -117,7 +117,7 @@ def read_config(folder):
 
 def _reader(folder, content, adapter=None):
     """All tensors of an adapter's folder, for an adapter that they are to fill."""
-    if adapters_files.is_theirs(content):
+    if adapters_config.is_theirs(content):
         return adapters_files.AdapterReader(folder, adapter)
     return TensorReader(folder, STEM)
 
@@ -150,7 +150,7 @@ def _class_of(content, reader, methods, folder):
             return method
     if peft_type is None:
         raise CheckpointError(
-            f"{member(folder, CONFIG)}: {adapters_files.unknown_form(content)}"
+            f"{member(folder, CONFIG)}: {adapters_config.unknown_form(content)}"
         )
     known = ", ".join(sorted({m.peft_type for m in methods.values() if m.peft_type}))
     raise CheckpointError(

@@ -148,9 +148,7 @@ def make(model_type, settings):
         optimizer.step()
         losses.append(loss.detach())
     found["losses"] = torch.stack(losses)
-    found |= {
-        f"after.{name}": parameter.detach() for name, parameter in trained.items()
-    }
+    found |= {f"after.{name}": parameter for name, parameter in trained.items()}
     tensors = {name: value.detach().contiguous() for name, value in found.items()}
     save_file(tensors, HERE / f"{case.name}.safetensors")
 
