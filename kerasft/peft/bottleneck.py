@@ -34,6 +34,7 @@ from kerasft.peft.hosts import policy_of
 from kerasft.peft.method import Method, Part
 
 ATTENTION, MLP = "attention_adapter", "mlp_adapter"
+LEAST_FACTOR = 1 / 16  # A file from anyone could ask for any amount of memory.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +76,8 @@ class BottleneckMethod(Method):
         """Yield what is wrong."""
         factors = self.reduction_factor
         each = factors.values() if isinstance(factors, Mapping) else (factors,)
-        if not all(factor > 0 for factor in each):
-            yield f"reduction_factor is {factors}; above 0"
+        if not all(factor >= LEAST_FACTOR for factor in each):
+            yield f"reduction_factor is {factors}; at least {LEAST_FACTOR}"
         if self.width is not None and self.width < 1:
             yield f"width is {self.width}; at least 1"
         if self.activation not in ACTIVATIONS:
@@ -96,7 +97,7 @@ class BottleneckMethod(Method):
             SettingsError: blocks are left out that are not there, or all of them.
         """
         blocks, out = places.blocks, set(self.leave_out)
-        if not out < set(range(len(blocks))) and out:
+        if out and not out < set(range(len(blocks))):
             raise SettingsError(
                 f"leave_out is {sorted(out)}, of {len(blocks)} blocks, whose numbers "
                 "begin with 0; at least one must be left."

@@ -15,7 +15,7 @@ from kerasft.layers.activation import ACTIVATIONS
 from kerasft.layers.dropout import Dropout
 from kerasft.layers.initializer import cut_normal, normal
 
-SCALES = {"learned": "one factor", "channel": "a factor for each feature"}
+SCALES = ("learned", "channel")
 
 
 def _near_root(shape, dtype=None):
@@ -43,7 +43,7 @@ class Bottleneck(keras.layers.Layer, abc.ABC):
     def __init__(self, width, narrow, method, **kwargs):
         super().__init__(**kwargs)
         self.activation = ACTIVATIONS[method.activation]
-        self.dropout = Dropout(method.dropout, name="dropout")
+        self.dropout = Dropout(method.dropout, dtype=self.dtype_policy, name="dropout")
         first, second = INITS[method.init]
         self.down = self.add_weight((width, narrow), first, name="down")
         self.down_bias = self.add_weight((narrow,), "zeros", name="down_bias")

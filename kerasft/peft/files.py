@@ -28,6 +28,8 @@ CONFIG, OWN = "adapter_config.json", "kerasft_adapter.json"
 STEM = "adapter_model"
 OWN_FILES = (CONFIG, OWN, f"{STEM}*.safetensors*", *adapters_files.OWN_FILES)
 PEFT_VERSION = "0.21.2"
+# What peft puts before the model's own names; of prompts one word less.
+KEY_STARTS = ("base_model.model.", "base_model.")
 # Copies of the same tensor that peft writes under other names.
 COPIES = (".modules_to_save.", ".original_module.")
 
@@ -113,6 +115,30 @@ def read_config(folder):
             "it one of the adapters library, which has config and version."
         )
     return content
+
+
+def base_of(folder):
+    """Name or folder of the checkpoint that an adapter's folder says it belongs to.
+
+    Raises:
+        CheckpointError: it names none.
+    """
+    content = read_config(folder)
+    theirs = adapters_config.is_theirs(content)
+    base = content.get("model_name" if theirs else "base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        raise CheckpointError(
+            f"{folder}: an adapter that does not name its base. Load the base, then "
+            "call load_adapter."
+        )
+    return base
+
+
+def saved_keys(folder):
+    """Keys of an adapter's folder, those of the head as the model has them."""
+    for key in _reader(folder, read_config(folder)).keys():
+        start = next((s for s in KEY_STARTS if key.startswith(s)), "")
+        yield key.removeprefix(start)
 
 
 def _reader(folder, content, adapter=None):

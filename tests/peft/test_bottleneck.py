@@ -309,6 +309,19 @@ def test_settings_that_cannot_be_are_told_together():
     assert all(METHODS[kind.kind] is kind for kind in KINDS)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_half_precision_stays_near(bases, kind):
+    folder = golden.HERE / f"bert-{kind.kind}"
+    exact = classifier(bases, "bert")
+    exact.load_adapter(folder)
+    half = kft.TextClassifier.from_pretrained(bases("bert"), precision="mixed_bfloat16")
+    half.load_adapter(folder)
+    layer = half._stack.named(None).parts[0].layer
+    assert (layer.down.dtype, layer.compute_dtype) == ("float32", "bfloat16")
+    found = logits(half, "bert")
+    assert_allclose(found, logits(exact, "bert"), rtol=0, atol=0.1)
+
+
 def test_it_works_on_a_quantised_base(bases):
     task = classifier(bases, "bert")
     task.load_adapter(golden.HERE / "bert-houlsby")
@@ -389,6 +402,18 @@ def test_a_width_is_told_as_a_reduction_factor(headless, tmp_path):
     for size in (32, 384, 768, 1024):
         for width in range(1, 2 * size):
             assert size // factor_for(size, width) == width
+
+
+def test_a_task_is_loaded_from_the_adapters_folder_alone(still, tmp_path):
+    keras.utils.set_random_seed(0)
+    task = kft.TextClassifier.from_pretrained(still, LABELS)
+    task.add_adapter(Parallel())
+    shaken(task)
+    task.save_adapter(tmp_path)
+    again = kft.TextClassifier.from_pretrained(tmp_path)
+    assert (again.labels, again.adapters) == (task.labels, ("default",))
+    batch = golden.batch_for("bert")
+    assert_array_equal(again(batch), task(batch))
 
 
 def test_a_file_of_a_model_without_a_head_fits_one_with_a_head(bases, tmp_path):
@@ -494,7 +519,9 @@ def test_an_adapter_of_another_base_is_refused(bases, headless, tmp_path):
         ({"architecture": "lora"}, "'lora' of the adapters library"),
         ({"non_linearity": "leakyrelu"}, "activation is 'leakyrelu'; known: gelu"),
         ({"non_linearity": None}, "does not tell non_linearity"),
-        ({"reduction_factor": -1}, "reduction_factor is -1; above 0"),
+        ({"reduction_factor": -1}, "reduction_factor is -1; at least 0.0625"),
+        ({"reduction_factor": {"0": "8"}}, "reduction_factor is {'0': '8'}, which"),
+        ({"leave_out": [[0]], "dropout": None}, "dropout is None; leave_out is"),
         ({"scaling": "odd"}, "scaling is 'odd'"),
     ],
 )
