@@ -9,14 +9,14 @@ from kerasft.layers.norm import LayerNorm
 from kerasft.layers.packing import UNPACKED
 
 
-class Adaptable(keras.layers.Layer):
+class AdaptableBlock(keras.layers.Layer):
     """A block with a place for an adapter behind, or beside, each of its two parts."""
 
     attention_adapter = None
     mlp_adapter = None
 
 
-class Block(Adaptable):
+class Block(AdaptableBlock):
     """Attention, then an MLP; each is added to its input, and the sum normalised.
 
     Input (batch, length, width), output (batch, readers, width).
@@ -66,7 +66,7 @@ class Block(Adaptable):
         return self.mlp_norm(tokens + outputs)
 
 
-class PreNormBlock(Adaptable):
+class PreNormBlock(AdaptableBlock):
     """Attention, then an MLP, each of normalised input and added to what it was given.
 
     Input (batch, length, width), output (batch, readers, width).

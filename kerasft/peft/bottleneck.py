@@ -112,7 +112,7 @@ class BottleneckMethod(Method):
     def _part(self, places, path, block, narrow, slot):
         kind = self.kinds[slot]
         if slot == ATTENTION and places.family.model_type == "albert":
-            kind = Beside  # As the library does it: there h and r have changed places.
+            kind = Beside  # The library gives it h and r the other way round.
         width = places.backbone.config.hidden_size
         layer = kind(width, narrow, self, dtype=policy_of(block))
         return Part(path, _module(places, path, slot), block, layer, slot)
@@ -183,7 +183,7 @@ class Houlsby(BottleneckMethod):
     """Adapters behind the attention and behind the MLP (Houlsby et al. 2019).
 
     The paper trains the norms of the blocks, too; the library does not, nor is it done
-    here.
+    here. In an ALBERT the attention's adapter is given r, as the library has it.
     """
 
     activation: str = "swish"

@@ -333,12 +333,15 @@ def test_it_works_on_a_quantised_base(bases):
     assert np.abs(logits(task, "bert") - near).max() > 0.1
 
 
-def test_an_adapter_is_not_merged(bases):
+def test_an_adapter_is_not_merged(bases, tmp_path):
     task = classifier(bases, "bert")
     task.add_adapter(Pfeiffer())
     before = logits(task, "bert")
     with pytest.raises(SettingsError, match="Pfeiffer cannot be merged"):
         task.merge_adapter()
+    with pytest.raises(SettingsError, match="save_adapter"):
+        task.save_pretrained(tmp_path / "whole")
+    assert not (tmp_path / "whole").exists()
     assert_array_equal(logits(task, "bert"), before)
 
 
