@@ -106,7 +106,6 @@ def settings(content):
     """
     config = content["config"]
     _refuse_others(config)
-    _refuse_odd_values(config)
     return {
         "reduction_factor": config["reduction_factor"],
         "activation": str(config["non_linearity"]).lower(),
@@ -131,32 +130,6 @@ def _refuse_others(config):
             f"adapter_config.json: {'; '.join(wrong)}, which is another formula, that "
             "kerasft does not know. Make the adapter without it."
         )
-
-
-def _refuse_odd_values(config):
-    """Refuse values that are no numbers where numbers are meant.
-
-    Raises:
-        CheckpointError: there are such.
-    """
-    factor, out = config["reduction_factor"], config.get("leave_out") or []
-    factors = factor.values() if isinstance(factor, dict) else [factor]
-    scaling = config.get("scaling", 1.0)
-    fine = {
-        "reduction_factor": all(_is_number(one) for one in factors),
-        "scaling": isinstance(scaling, str) or _is_number(scaling),
-        "dropout": _is_number(config.get("dropout", 0.0)),
-        "leave_out": isinstance(out, list) and all(type(i) is int for i in out),
-    }
-    odd = [f"{name} is {config[name]!r:.60}" for name in fine if not fine[name]]
-    if odd:
-        raise CheckpointError(
-            f"adapter_config.json: {'; '.join(odd)}, which is no number of its kind."
-        )
-
-
-def _is_number(value):
-    return type(value) in (int, float)
 
 
 def config_of(method, adapter):

@@ -16,7 +16,7 @@ from kerasft._errors import CheckpointError
 from kerasft.checkpoints.folders import member
 from kerasft.checkpoints.json_files import write_json
 from kerasft.checkpoints.tensors import TensorReader, write_tensors
-from kerasft.peft.adapter import TRAINED_HEADS
+from kerasft.peft.places import TRAINED_HEADS
 
 HEAD_CONFIG = "head_config.json"
 STEM, HEAD_STEM = "adapter", "model_head"

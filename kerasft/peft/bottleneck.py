@@ -76,19 +76,26 @@ class BottleneckMethod(Method):
         """Yield what is wrong."""
         factors = self.reduction_factor
         each = factors.values() if isinstance(factors, Mapping) else (factors,)
-        if not all(factor >= LEAST_FACTOR for factor in each):
+        if not all(_is_number(one) and one >= LEAST_FACTOR for one in each):
             yield f"reduction_factor is {factors}; at least {LEAST_FACTOR}"
-        if self.width is not None and self.width < 1:
-            yield f"width is {self.width}; at least 1"
+        if self.width is not None and not (type(self.width) is int and self.width > 0):
+            yield f"width is {self.width!r}; a whole number, at least 1"
         if self.activation not in ACTIVATIONS:
             known = ", ".join(ACTIVATIONS)
             yield f"activation is {self.activation!r}; known: {known}"
-        if isinstance(self.scaling, str) and self.scaling not in SCALES:
+        if not _is_number(self.scaling) and self.scaling not in SCALES:
             yield f"scaling is {self.scaling!r}; a number, or {', '.join(SCALES)}"
-        if not 0 <= self.dropout < 1:
-            yield f"dropout is {self.dropout}; 0 to below 1"
+        if not (_is_number(self.dropout) and 0 <= self.dropout < 1):
+            yield f"dropout is {self.dropout!r}; 0 to below 1"
+        if not all(type(number) is int for number in self.leave_out):
+            yield f"leave_out is {self.leave_out!r}; numbers of blocks"
         if self.init not in INITS:
             yield f"init is {self.init!r}; known: {', '.join(INITS)}"
+
+    @property
+    def keeps_outputs(self):
+        """Whether a fresh adapter changes nothing."""
+        return self.init == "mam_adapter"
 
     def parts(self, places):
         """An adapter at each part that the method works on, in every block.
@@ -164,6 +171,10 @@ class BottleneckMethod(Method):
         for part in adapter.parts:
             for end, weight, turned in part.layer.tensors():
                 yield f"{part.theirs}.adapters.{adapter.title}.{end}", weight, turned
+
+
+def _is_number(value):
+    return type(value) in (int, float)
 
 
 def _module(places, path, slot):
