@@ -32,10 +32,10 @@ METHODS = {
     "houlsby": {},
     "pfeiffer": {},
     "parallel": {},
-    "prefix_tuning": {"num_virtual_tokens": 20},
-    "p_tuning_v2": {"num_virtual_tokens": 20},
-    "prompt_tuning": {"num_virtual_tokens": 20},
-    "p_tuning": {"num_virtual_tokens": 20},
+    "prefix": {"num_virtual_tokens": 20},
+    "ptuning_v2": {"num_virtual_tokens": 20},
+    "prompt": {"num_virtual_tokens": 20},
+    "ptuning": {"num_virtual_tokens": 20},
 }
 COSTS = {
     "kerasft, full": ("kerasft", "kerasft_peft.py", "full"),

@@ -9,7 +9,14 @@ from kerasft.layers.norm import LayerNorm
 from kerasft.layers.packing import UNPACKED
 
 
-class Block(keras.layers.Layer):
+class AdaptableBlock(keras.layers.Layer):
+    """A block with a place for an adapter behind, or beside, each of its two parts."""
+
+    attention_adapter = None
+    mlp_adapter = None
+
+
+class Block(AdaptableBlock):
     """Attention, then an MLP; each is added to its input, and the sum normalised.
 
     Input (batch, length, width), output (batch, readers, width).
@@ -61,11 +68,16 @@ class Block(keras.layers.Layer):
         )
         if readers is not None:
             tokens = packing.rows(tokens, readers)
+        attended = adapted(
+            self.attention_adapter, attended, tokens, self.attention_norm, training
+        )
         tokens = self.attention_norm(tokens + attended)
-        return self.mlp_norm(tokens + self.mlp(tokens, training=training))
+        outputs = self.mlp(tokens, training=training)
+        outputs = adapted(self.mlp_adapter, outputs, tokens, self.mlp_norm, training)
+        return self.mlp_norm(tokens + outputs)
 
 
-class PreNormBlock(keras.layers.Layer):
+class PreNormBlock(AdaptableBlock):
     """Attention, then an MLP, each of normalised input and added to what it was given.
 
     Input (batch, length, width), output (batch, readers, width).
@@ -116,5 +128,23 @@ class PreNormBlock(keras.layers.Layer):
         )
         if readers is not None:
             tokens = packing.rows(tokens, readers)
-        tokens = tokens + attended
-        return tokens + self.mlp(self.mlp_norm(tokens), training=training)
+        tokens = tokens + adapted(
+            self.attention_adapter, attended, tokens, None, training
+        )
+        outputs = self.mlp(self.mlp_norm(tokens), training=training)
+        return tokens + adapted(self.mlp_adapter, outputs, tokens, None, training)
+
+
+def adapted(adapter, outputs, inputs, norm, training):
+    """What an adapter makes of the outputs of a part; without one they stay.
+
+    Args:
+        adapter: the small layer that stands there, or None.
+        outputs: (batch, length, width), of the attention or the MLP.
+        inputs: what they will be added to, of the same shape.
+        norm: the norm of that sum; None where it is not normalised.
+        training: whether to drop.
+    """
+    if adapter is None:
+        return outputs
+    return adapter(outputs, inputs=inputs, norm=norm, training=training)

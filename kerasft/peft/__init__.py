@@ -3,6 +3,7 @@
 from kerasft._registry import Registry
 from kerasft.peft.adalora import AdaLoRA
 from kerasft.peft.bitfit import BitFit
+from kerasft.peft.bottleneck import Houlsby, Parallel, Pfeiffer
 from kerasft.peft.dora import DoRA
 from kerasft.peft.ia3 import IA3
 from kerasft.peft.lora import LoRA
@@ -15,10 +16,13 @@ __all__ = [
     "AdaLoRA",
     "BitFit",
     "DoRA",
+    "Houlsby",
     "IA3",
     "LoRA",
     "PTuning",
     "PTuningV2",
+    "Parallel",
+    "Pfeiffer",
     "PrefixTuning",
     "PromptTuning",
 ]
@@ -35,4 +39,7 @@ METHODS = Registry(
     ptuning_v2=PTuningV2,
     prompt=PromptTuning,
     ptuning=PTuning,
+    houlsby=Houlsby,
+    pfeiffer=Pfeiffer,
+    parallel=Parallel,
 )

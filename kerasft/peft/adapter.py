@@ -23,7 +23,7 @@ class Adapter(keras.layers.Layer):
 
     def __init__(self, method, places, name):
         super().__init__(name=f"adapter_{name}")
-        self.method, self.places = method, places
+        self.title, self.method, self.places = name, method, places
         keep = object.__setattr__  # Keras would wrap and track what is in them.
         with keras.name_scope(self.name):
             keep(self, "parts", method.parts(places))

@@ -5,6 +5,9 @@ what the base was) is in `kerasft_adapter.json`, which nobody else needs. Loadin
 strict: every key that is missing, too many or of another shape is told in one error,
 before anything is changed. No field of the JSON selects code.
 
+Methods that peft does not have are in the `adapters` library's files, which
+`adapters_files` knows.
+
 Source: peft 0.21.2.
 """
 
@@ -18,12 +21,15 @@ from kerasft.checkpoints.folders import atomic_folder, member
 from kerasft.checkpoints.json_files import read_json, write_json
 from kerasft.checkpoints.names import raise_misfits
 from kerasft.checkpoints.tensors import TensorReader, write_tensors
+from kerasft.peft import adapters_config, adapters_files
 from kerasft.peft.method import settings_of
 
 CONFIG, OWN = "adapter_config.json", "kerasft_adapter.json"
 STEM = "adapter_model"
-OWN_FILES = (CONFIG, OWN, f"{STEM}*.safetensors*")
+OWN_FILES = (CONFIG, OWN, f"{STEM}*.safetensors*", *adapters_files.OWN_FILES)
 PEFT_VERSION = "0.21.2"
+# What peft puts before the model's own names; of prompts one word less.
+KEY_STARTS = ("base_model.model.", "base_model.")
 # Copies of the same tensor that peft writes under other names.
 COPIES = (".modules_to_save.", ".original_module.")
 
@@ -50,7 +56,18 @@ def write_adapter(folder, adapter, base, extra):
 
 def fill_folder(folder, adapter, base, extra):
     """Write the files of an adapter into an existing folder."""
-    method = adapter.method
+    method, tensors = adapter.method, _all_tensors(adapter)
+    own = {
+        "method": method.kind,
+        "settings": settings_of(method),
+        "base": fingerprint(adapter.places.backbone),
+        **extra,
+    }
+    write_json(member(folder, OWN), own)
+    if method.peft_type is None:
+        labels = extra.get("config", {}).get("label2id")
+        adapters_files.fill_folder(folder, adapter, tensors, base, labels)
+        return
     common = {
         "auto_mapping": None,
         "base_model_name_or_path": base,
@@ -62,14 +79,7 @@ def fill_folder(folder, adapter, base, extra):
         "task_type": adapter.task_type,
     }
     write_json(member(folder, CONFIG), common | method.content(adapter))
-    own = {
-        "method": method.kind,
-        "settings": settings_of(method),
-        "base": fingerprint(adapter.places.backbone),
-        **extra,
-    }
-    write_json(member(folder, OWN), own)
-    write_tensors(folder, _all_tensors(adapter), stem=STEM)
+    write_tensors(folder, tensors, stem=STEM)
 
 
 def _all_tensors(adapter):
@@ -97,11 +107,45 @@ def read_config(folder):
     """
     path = member(folder, CONFIG)
     content = read_json(path)
-    if not isinstance(content, dict) or "peft_type" not in content:
+    if adapters_config.is_theirs(content):
+        adapters_config.check(content, path)
+    elif not isinstance(content, dict) or not content.get("peft_type"):
         raise CheckpointError(
-            f"{path}: has no peft_type, so it is no adapter of peft's format."
+            f"{path}: has no peft_type, so it is no adapter of peft's format; nor is "
+            "it one of the adapters library, which has config and version."
         )
     return content
+
+
+def base_of(folder):
+    """Name or folder of the checkpoint that an adapter's folder says it belongs to.
+
+    Raises:
+        CheckpointError: it names none.
+    """
+    content = read_config(folder)
+    theirs = adapters_config.is_theirs(content)
+    base = content.get("model_name" if theirs else "base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        raise CheckpointError(
+            f"{folder}: an adapter that does not name its base. Load the base, then "
+            "call load_adapter."
+        )
+    return base
+
+
+def saved_keys(folder):
+    """Keys of an adapter's folder, those of the head as the model has them."""
+    for key in _reader(folder, read_config(folder)).keys():
+        start = next((s for s in KEY_STARTS if key.startswith(s)), "")
+        yield key.removeprefix(start)
+
+
+def _reader(folder, content, adapter=None):
+    """All tensors of an adapter's folder, for an adapter that they are to fill."""
+    if adapters_config.is_theirs(content):
+        return adapters_files.AdapterReader(folder, adapter)
+    return TensorReader(folder, STEM)
 
 
 def read_method(folder, methods):
@@ -114,8 +158,8 @@ def read_method(folder, methods):
     Raises:
         CheckpointError: an unknown method, or settings of it that are not done here.
     """
-    content, reader = read_config(folder), TensorReader(folder, STEM)
-    own = read_own(folder)
+    content, own = read_config(folder), read_own(folder)
+    reader = _reader(folder, content)
     method = _class_of(content, own, reader, methods, folder)
     settings = own.get("settings")
     content["kerasft"] = settings if isinstance(settings, dict) else {}
@@ -128,15 +172,19 @@ def read_method(folder, methods):
 
 def _class_of(content, own, reader, methods, folder):
     """The class that a config means; several share a type, then our own file tells."""
-    fitting = [m for m in methods.values() if m.peft_type == content["peft_type"]]
+    peft_type = content.get("peft_type")
+    fitting = [m for m in methods.values() if m.peft_type == peft_type]
     fitting.sort(key=lambda method: method.kind != own.get("method"))
     for method in fitting:
         if method.fits(content, reader):
             return method
-    known = ", ".join(sorted({m.peft_type for m in methods.values()}))
+    if peft_type is None:
+        raise CheckpointError(
+            f"{member(folder, CONFIG)}: {adapters_config.unknown_form(content)}"
+        )
+    known = ", ".join(sorted({m.peft_type for m in methods.values() if m.peft_type}))
     raise CheckpointError(
-        f"{member(folder, CONFIG)}: peft_type is {content['peft_type']!r}; kerasft "
-        f"knows {known}."
+        f"{member(folder, CONFIG)}: peft_type is {peft_type!r}; kerasft knows {known}."
     )
 
 
@@ -147,7 +195,7 @@ def fill_adapter(folder, adapter, strict=True):
         CheckpointError: keys that are missing, too many or of another shape, or
             another base than the adapter was made for; all of them told.
     """
-    reader = TensorReader(folder, STEM)
+    reader = _reader(folder, read_config(folder), adapter)
     shapes = {key: reader.shape(key) for key in reader.keys()}
     misfits = list(_other_base(folder, adapter))
     used, more = _fill_in_place(adapter, reader, shapes, strict)
@@ -160,6 +208,7 @@ def fill_adapter(folder, adapter, strict=True):
         f"{key}: the adapter has no place for it"
         for key in sorted(set(shapes) - used)
         if not any(copy in key for copy in COPIES)
+        and not adapters_files.is_tied_copy(adapter, reader, key)
     ]
     if strict:
         raise_misfits(folder, misfits)

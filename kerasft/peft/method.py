@@ -44,8 +44,9 @@ class Method(abc.ABC):
 
     kind: ClassVar[str]
     """Key in `METHODS`."""
-    peft_type: ClassVar[str]
-    """What `adapter_config.json` calls it."""
+    peft_type: ClassVar[str | None]
+    """What `adapter_config.json` calls it; None: its files are the `adapters`
+    library's, for peft has no such method."""
     learning_rate: ClassVar[float]
     """A good one to begin with."""
     merges: ClassVar[bool] = True

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from kerasft._errors import CheckpointError
 from kerasft.checkpoints.locate import locate
-from kerasft.checkpoints.tensors import TensorReader
 from kerasft.models import pretrained
 from kerasft.models.config import from_json
 from kerasft.peft import files
@@ -44,12 +43,7 @@ class Source:
         folder = locate(checkpoint, revision, (*more, *files.OWN_FILES))
         if not files.is_adapter(folder):
             return cls(str(checkpoint), folder)
-        base = files.read_config(folder).get("base_model_name_or_path")
-        if not isinstance(base, str) or not base:
-            raise CheckpointError(
-                f"{folder}: an adapter that does not name its base. Load the base, "
-                "then call load_adapter."
-            )
+        base = files.base_of(folder)
         try:
             return cls(base, locate(base, None, more), folder)
         except CheckpointError as error:
@@ -86,9 +80,7 @@ class Source:
     def _saved(self):
         if self.adapter is None:
             return ()
-        keys = TensorReader(self.adapter, files.STEM).keys()
-        starts = ("base_model.model.", "base_model.")
-        return [_without(key, starts) for key in keys]
+        return list(files.saved_keys(self.adapter))
 
     def complete(self, task):
         """Tell the task where it came from, and put the adapter on it."""
@@ -102,10 +94,3 @@ class Source:
             task.fresh_weights = tuple(
                 path for path in task.fresh_weights if f"head/{path}" not in came
             )
-
-
-def _without(key, starts):
-    for start in starts:
-        if key.startswith(start):
-            return key.removeprefix(start)
-    return key
