@@ -1,8 +1,8 @@
 """Who said that? Answers cut out of news articles.
 
 Command   python examples/answer_questions.py
-Minutes   not measured yet; meant to take less than 12 on two cores
-Expected  not measured yet: exact match and F1 on unread articles, before and after
+Minutes   12 on two cores that were busy with other work, too (10 of CPU)
+Expected  unread articles: exact match 0.008 before, 0.935 after; F1 0.050 and 0.944
 
 Rows: BBC news. Where an article reads '"Many are worried," said Jane Doe.' the question
 is 'Who said: Many are worried?'; the answer is the name as it stands there, and the

@@ -1,9 +1,9 @@
 """Vectors of texts: which article does this piece belong to?
 
 Command   python examples/embed_texts.py
-Minutes   not measured yet; meant to take less than 12 on two cores
-Expected  not measured yet: how often an unread article is number 1 among all of them,
-          for a piece of its middle, before and after
+Minutes   6 on two cores that were busy with other work, too
+Expected  for a piece of its middle an unread article is number 1 among all of them in
+          0.606 of the cases before and 0.643 after; mean reciprocal rank 0.712, 0.740
 
 Rows: BBC news. The first 50 words of an article stand beside 50 words from its middle,
 and nothing else is told: of the openings in a batch the article's own shall be the

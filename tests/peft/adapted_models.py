@@ -53,12 +53,12 @@ def with_peft(model, config):
     return adapted
 
 
-def reopened(model_class, base, adapter):
+def reopened(model_class, base, adapter, **options):
     """The base with an adapter that was saved, by peft."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = peft.PeftModel.from_pretrained(
-            model_class.from_pretrained(base), adapter
+            model_class.from_pretrained(base), adapter, **options
         )
     return model.eval()
 
