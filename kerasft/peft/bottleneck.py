@@ -64,7 +64,7 @@ class BottleneckMethod(Method):
     0.02²); "houlsby": N(0, 0.01²), cut off; "mam_adapter": the second is zeros."""
 
     peft_type: ClassVar[None] = None
-    head_prefix: ClassVar[str] = ""
+    model_prefix: ClassVar[str] = ""
     learning_rate: ClassVar[float] = 1e-4
     merges: ClassVar[bool] = False
     kinds: ClassVar[dict[str, type[Bottleneck]]]
