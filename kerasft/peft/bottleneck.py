@@ -65,7 +65,7 @@ class BottleneckMethod(Method):
 
     peft_type: ClassVar[None] = None
     model_prefix: ClassVar[str] = ""
-    learning_rate: ClassVar[float] = 1e-4
+    learning_rate: ClassVar[float] = 2e-3
     merges: ClassVar[bool] = False
     kinds: ClassVar[dict[str, type[Bottleneck]]]
     """Which layer stands at which slot of a block."""
@@ -236,6 +236,7 @@ class Parallel(BottleneckMethod):
     """As of the others."""
 
     kind: ClassVar[str] = "parallel"
+    learning_rate: ClassVar[float] = 1e-3
     kinds: ClassVar[dict] = {MLP: Beside}
     form: ClassVar[dict] = {
         "mh_adapter": False,
