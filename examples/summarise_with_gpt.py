@@ -2,10 +2,10 @@
 
 Command   python examples/summarise_with_gpt.py --checkpoint saved_models/tiny-gpt
 Minutes   13 on two cores that were busy with other work, too (12 of CPU)
-Expected  with `pretrain_tiny_gpt.py`'s checkpoint the perplexity of unseen headlines is
-          303.7, 276.9, 271.7 after each epoch; they have the form of headlines and no
-          sense (ROUGE-L 0.023 before, 0.009 after): that GPT has read for 20 minutes.
-          For headlines of use take a larger checkpoint
+Expected  perplexity of unseen headlines 303.7, 276.9, 271.7 after each epoch, with the
+          checkpoint of `pretrain_tiny_gpt.py`; what it writes has the form of headlines
+          and no sense (ROUGE-L 0.023 before, 0.009 after): that GPT has read for 20
+          minutes. For headlines of use take a larger checkpoint
 
 Rows: BBC articles, whose first line is the headline; the prompt is the beginning of the
 text below it, and only the headline is learnt. Without --checkpoint a small GPT is

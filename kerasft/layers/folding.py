@@ -13,7 +13,10 @@ from kerasft.layers.dense import Dense
 def foldable(*projections):
     """Whether these are plain `Dense` layers: nothing but a kernel and a bias."""
     return all(
-        type(one) is Dense and one.adapter is None and one.quantization_mode is None
+        type(one) is Dense
+        and one.adapter is None
+        and one.quantization_mode is None
+        and not one.lora_enabled
         for one in projections
     )
 

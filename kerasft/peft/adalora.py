@@ -174,6 +174,7 @@ class AdaLoRA(Method):
     def from_content(cls, content):
         """From an `AdaLoraConfig`."""
         refuse_unknown(content, (*LORA_REFUSED, "use_dora", "use_rslora"))
+        own = content.get("kerasft") or {}
         return cls(
             init_rank=content.get("init_r", 12),
             target_rank=content.get("target_r", 8),
@@ -186,7 +187,8 @@ class AdaLoRA(Method):
             beta1=content.get("beta1", 0.85),
             beta2=content.get("beta2", 0.85),
             orthogonality=content.get("orth_reg_weight", 0.5),
-            total_steps=content.get("total_step"),
+            # Ours may have left it to the fit; peft needs a number in the file.
+            total_steps=own.get("total_steps", content.get("total_step")),
         )
 
     def tensors(self, adapter):

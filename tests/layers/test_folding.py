@@ -7,6 +7,7 @@ import tensorflow as tf
 from numpy.testing import assert_allclose
 
 from kerasft.layers.attention import SelfAttention, attention_bias
+from kerasft.layers.dense import Dense
 from kerasft.layers.folding import foldable
 from kerasft.layers.initializer import normal
 from kerasft.layers.packing import Packing
@@ -72,14 +73,16 @@ def test_few_readers_fold_and_many_do_not():
 
 
 def test_a_projection_with_more_than_kernel_and_bias_is_not_folded():
-    plain, lora, int8 = (keras.layers.Dense(16) for _ in range(3))
-    for layer in (plain, lora, int8):
+    plain, lora, int8, adapted = (Dense(16) for _ in range(4))
+    for layer in (plain, lora, int8, adapted):
         layer.build((None, 16))
     lora.enable_lora(2)
-    int8.quantize("int8")
+    int8.quantize("int8", type_check=False)
+    object.__setattr__(adapted, "adapter", keras.layers.Identity())
     assert foldable(plain)
     assert not foldable(plain, lora)
     assert not foldable(int8)
+    assert not foldable(adapted)
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])

@@ -123,3 +123,15 @@ def test_saving_twice_replaces_and_a_strange_folder_is_kept(saved):
     with pytest.raises(kft.KerasftError, match="no adapter_config.json"):
         task.save_adapter(strange)
     assert (strange / "adapter_model.safetensors").read_text() == "mine"
+
+
+def test_a_run_whose_length_was_left_to_the_fit_is_left_to_the_next_one(tmp_path):
+    saved_base("bert", tmp_path / "base")
+    task = loaded(tmp_path / "base")
+    task.add_adapter(kft.AdaLoRA(init_rank=4, target_rank=2))
+    task.save_adapter(tmp_path / "adapter")
+    config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert config["total_step"] >= 1  # peft reads no file without one.
+    again = loaded(tmp_path / "base", tmp_path / "adapter")
+    again.begin_fit(50)
+    assert again.adapter_default.keeper.total == 50
