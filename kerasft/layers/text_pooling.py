@@ -109,6 +109,8 @@ class Pooling(keras.layers.Layer):
         """Pool, project, normalise; without a mask every token is real."""
         if attention_mask is None:
             attention_mask = ops.ones(ops.shape(hidden_states)[:2], "int32")
+        if self.readers == 1:  # There are no other states.
+            attention_mask = attention_mask[:, :1]
         real = real_states(attention_mask, hidden_states)
         vectors = self.pool(hidden_states, real)
         if self.dense:
