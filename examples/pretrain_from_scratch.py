@@ -1,9 +1,10 @@
 """Begin with random weights: a small BERT, ALBERT or ELECTRA learns from news alone.
 
 Command   python examples/pretrain_from_scratch.py --objective mlm+nsp
-Minutes   not measured yet; meant to take less than 12 on two cores
-Expected  not measured yet: perplexity of hidden words, or F1 of replaced ones, in
-          articles that were kept unread
+Minutes   7 on two cores that were busy with other work, too
+Expected  perplexity of hidden words in unread articles 1144.5 after the first epoch,
+          996.7 after the second (30,522 pieces); whether two texts follow each other is
+          not learnt yet (0.501). More --epochs lower both
 
 Rows: 2,225 BBC articles, of which a fifth is kept unread; no labels are used. The model
 is so small (2 layers, 128 wide) that a CPU can train it; sizes are numbers in the

@@ -12,8 +12,8 @@ from tiny_tasks import LABELS, save_tiny_bert, tiny_rows
 import kerasft as kft
 from kerasft.peft import METHODS
 
-QUICK = ("bert", "gpt2")
-MORE = ("distilbert", "albert", "modernbert", "deberta-v2", "llama")
+QUICK = ("bert",)
+MORE = ("gpt2", "distilbert", "albert", "modernbert", "deberta-v2", "llama")
 # Settings without which a method cannot begin, or that make it quick.
 SETTINGS = {
     "adalora": {"total_steps": 12},

@@ -69,7 +69,17 @@ METHODS = {
     "adalora": adalora,
     "ia3": ia3,
 }
-CASES = [(family, method) for family in FAMILIES for method in METHODS]
+REPEATS = ("rslora", "patterns")  # On BERT and GPT-2 they are tried each time.
+CASES = [
+    pytest.param(
+        (family, method),
+        marks=pytest.mark.slow
+        if method in REPEATS and family not in ("bert", "gpt2")
+        else (),
+    )
+    for family in FAMILIES
+    for method in METHODS
+]
 
 
 class Case:
