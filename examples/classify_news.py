@@ -86,6 +86,7 @@ def main(arguments=None):
     print(
         f"\nHugging Face checkpoint: {options.out}\nSavedModel: {served}\n"
         f"TensorBoard: {options.logs}\n\nWhat to run next:\n"
+        "  source .venv/bin/activate\n"
         f"  kerasft inspect {options.out}\n"
         "  tensorboard --logdir tb_logs\n"
         "  kerasft finetune --checkpoint FOLDER_OR_NAME --train my.csv --text review "

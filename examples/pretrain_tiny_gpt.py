@@ -67,7 +67,10 @@ def main(argv=None):
     for prompt, text in zip(PROMPTS, written, strict=True):
         print(f"\n{prompt} ...{text}")
     task.save_pretrained(args.out)
-    print(f"\nHugging Face checkpoint: {args.out}\nNext: python examples/dialogue.py")
+    print(
+        f"\nHugging Face checkpoint: {args.out}\n"
+        f"Next: python examples/dialogue.py --checkpoint {args.out}"
+    )
     return told
 
 
@@ -75,7 +78,7 @@ def checkpoint_of(args):
     """The checkpoint that `--checkpoint` names, else the one that is made here."""
     if args.checkpoint is not None:
         return args.checkpoint
-    folder = "saved_models/tiny-gpt"
+    folder = "saved_models/tiny-gpt" + ("" if args.rows is None else "-few-rows")
     if not Path(folder, "config.json").exists():
         few = [] if args.rows is None else ["--rows", "60", "--epochs", "1"]
         main(["--out", folder, *few])

@@ -1,4 +1,4 @@
-"""Fine-tune BERT models in Keras 3 on TensorFlow, exactly as the reference would.
+"""Fine-tune BERT and GPT in Keras 3 on TensorFlow, exactly as the reference would.
 
 Names load on first use, so `import kerasft` takes no time: a checkpoint goes in,
 `fit` trains, and a SavedModel that takes raw strings comes out.

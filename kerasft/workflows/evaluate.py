@@ -63,7 +63,10 @@ def _folder(settings, name):
     """Where the results go."""
     run = Path(settings.run).expanduser()
     if settings.out is None and not run.is_dir():
-        raise SettingsError(f"{run} is no local folder; give --out for the results.")
+        raise SettingsError(
+            f"{run} is no local folder. Check the path; for a name on the Hugging Face "
+            "hub give --out for the results."
+        )
     out = Path(settings.out or run / f"evaluation-{name}").expanduser()
     raise_unless_writable(out)
     return out
