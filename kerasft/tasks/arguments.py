@@ -12,6 +12,19 @@ REMEDIES = {
 }
 
 
+def raise_if_rows(data):
+    """Refuse rows that were not made into batches.
+
+    Raises:
+        DataError: `data` are rows.
+    """
+    if hasattr(data, "fingerprint") and hasattr(data, "select"):
+        raise DataError(
+            f"{data!r} are rows; give batches of them: task.dataset(rows, batch_size), "
+            "with training=True for fit."
+        )
+
+
 def raise_if_outside(data, vocab_size):
     """Check ids in arrays; those in a dataset are checked batch by batch.
 

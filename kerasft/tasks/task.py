@@ -16,7 +16,12 @@ from kerasft.objectives.losses import ItemLoss, LossSum, RowLoss
 from kerasft.objectives.optimizer import adamw
 from kerasft.peft.adapted import Adapted
 from kerasft.tasks.archive import Archived
-from kerasft.tasks.arguments import raise_if_outside, refuse, steps_of
+from kerasft.tasks.arguments import (
+    raise_if_outside,
+    raise_if_rows,
+    refuse,
+    steps_of,
+)
 from kerasft.tasks.exporting import export_tokens
 from kerasft.tasks.feeding import Feeding
 from kerasft.tasks.loading import precision_policy, raise_unless_head, tokenizer_for
@@ -211,6 +216,7 @@ class Task(TrainStep, Feeding, Adapted, Archived, keras.Model):
     def fit(self, x=None, y=None, **options):
         """Train as `keras.Model.fit` does, on batches of `dataset` or any tf.data."""
         refuse(options, {"class_weight", "validation_split"})
+        raise_if_rows(x)
         self.raise_unless_trainable()
         epochs = options.get("epochs", 1) - options.get("initial_epoch", 0)
         steps = options.get("steps_per_epoch") or steps_of(x, y, options)
@@ -235,6 +241,7 @@ class Task(TrainStep, Feeding, Adapted, Archived, keras.Model):
 
     def _prepared(self, data):
         self.raise_unless_room(batches_of(data))
+        raise_if_rows(data)
         vocab_size = self.backbone.config.vocab_size
         raise_if_outside(data, vocab_size)
         return prepared(data, vocab_size)

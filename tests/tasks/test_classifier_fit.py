@@ -170,3 +170,10 @@ def test_the_step_is_traced_once(folder):
     )
     task.fit(task.dataset(rows_for("single_label"), 11, training=True), verbose=0)
     assert len(traced) == 1
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
+def test_rows_that_are_no_batches_are_refused(task, method):
+    task.compile(recipe())
+    with pytest.raises(kft.KerasftError, match=r"task.dataset\(rows, batch_size\)"):
+        getattr(task, method)(rows_for("single_label"))
