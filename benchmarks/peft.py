@@ -133,16 +133,17 @@ def markdown(results: dict) -> str:
         runs = peer["runs"]
         seconds = median(run["step_seconds"] for run in runs)
         memory = median(run["peak_memory_mib"] for run in runs)
+        own = median(run["peak_memory_mib"] - run["libraries_mib"] for run in runs)
         line = [name, f"{runs[0]['trained']:,}"]
         if "accuracy" in runs[0]:
             found = [run["accuracy"] for run in runs]
             line += [f"{runs[0]['share']:.3%}", ", ".join(f"{a:.4f}" for a in found)]
             line += [f"{median(found):.4f}"]
-        rows.append([*line, f"{seconds:.3f}", f"{memory:.0f}"])
+        rows.append([*line, f"{seconds:.3f}", f"{memory:.0f}", f"{own:.0f}"])
     header = ["method" if full else "run", "trained weights"]
     if full:
         header += ["share", "test accuracy by seed", "median"]
-    header += ["s a step", "peak MiB"]
+    header += ["s a step", "peak MiB", "less that of the imports"]
     return f"{report.caption(results)}\n\n" + report.table(header, rows)
 
 

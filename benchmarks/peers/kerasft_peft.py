@@ -11,7 +11,7 @@ from statistics import median
 import keras
 import tensorflow as tf
 from kerasft_fit import accuracy, rows_of
-from worker import serve
+from worker import peak_memory_mib, serve
 
 import kerasft as kft
 from kerasft.peft.chosen import method_of
@@ -45,6 +45,7 @@ class Steps(keras.callbacks.Callback):
 
 
 def start(job):
+    libraries = peak_memory_mib()
     tf.config.threading.set_intra_op_parallelism_threads(job.threads)
     tf.config.threading.set_inter_op_parallelism_threads(job.threads)
 
@@ -62,6 +63,7 @@ def start(job):
         shares = task.adapter_shares
         told = {"step_seconds": median(laps[2:]), "trained": shares.trained}
         told |= {"share": shares.share, "total": shares.total}
+        told |= {"libraries_mib": libraries}
         if not job.steps:
             told["accuracy"] = accuracy(task, rows_of(job.test))
         return told

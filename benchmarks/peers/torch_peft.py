@@ -8,10 +8,11 @@ from peft import LoraConfig, get_peft_model
 from torch_loop import adamw
 from torch_rows import encoded, padded
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
-from worker import read_rows, serve
+from worker import peak_memory_mib, read_rows, serve
 
 
 def start(job):
+    libraries = peak_memory_mib()
     torch.set_num_threads(job.threads)
     tokenizer = AutoTokenizer.from_pretrained(job.checkpoint)
 
@@ -40,7 +41,8 @@ def start(job):
             optimizer.zero_grad()
             laps.append(time.perf_counter() - began)
         count = sum(p.numel() for p in trained)
-        return {"step_seconds": median(laps[2:]), "trained": count}
+        told = {"step_seconds": median(laps[2:]), "trained": count}
+        return told | {"libraries_mib": libraries}
 
     return run
 

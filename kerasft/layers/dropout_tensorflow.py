@@ -26,4 +26,6 @@ def drop(inputs, rate, seed):
     dropped = round(rate * STEPS)
     kept = tf.reshape(numbers, tf.shape(inputs)) >= tf.constant(dropped, tf.uint16)
     scale = tf.constant(STEPS / (STEPS - dropped), inputs.dtype)
-    return inputs * tf.where(kept, scale, tf.zeros((), inputs.dtype))
+    # Not a product with a mask of floats: backwards this one needs `kept` alone, which
+    # has a byte a place.
+    return tf.where(kept, inputs * scale, tf.zeros((), inputs.dtype))
