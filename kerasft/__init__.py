@@ -81,6 +81,7 @@ _PLACES = {
     "TensorBoard": "training.tensorboard",
     "BestCheckpoint": "training.callbacks",
     "StopOnNaN": "training.callbacks",
+    "Resume": "training.resume",
     "TextSamples": "training.text_samples",
     "RowScores": "training.row_scores",
     "write_projector": "training.projector",

@@ -5,6 +5,7 @@ default loss and metrics, the labels of rows, and the form of its predictions.
 """
 
 import abc
+from contextlib import ExitStack
 
 import keras
 
@@ -229,7 +230,12 @@ class Task(TrainStep, Feeding, Adapted, Archived, keras.Model):
             options["callbacks"] = [follow, *(options.get("callbacks") or ())]
         if "validation_data" in options:
             options["validation_data"] = self._prepared(options["validation_data"])
-        return super().fit(self._prepared(x), y, **options)
+        with ExitStack() as stack:
+            for one in options.get("callbacks") or ():
+                if hasattr(one, "around_fit"):
+                    around = one.around_fit(self, x, options)
+                    options = stack.enter_context(around)
+            return super().fit(self._prepared(x), y, **options)
 
     def evaluate(self, x=None, y=None, **options):
         """Loss and metrics, as `keras.Model.evaluate`."""

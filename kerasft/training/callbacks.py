@@ -97,6 +97,13 @@ class StopOnNaN(keras.callbacks.Callback):
         self._steps = []
         self._sums = []
 
+    def resume_state(self):
+        """Nothing: it looks anew after a resume."""
+        return {}
+
+    def resume_from(self, state):
+        """Nothing to put back."""
+
     def on_train_begin(self, logs=None):
         """Refuse a backend whose losses cannot be seen between two steps."""
         require_tensorflow("StopOnNaN")

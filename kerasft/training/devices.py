@@ -48,6 +48,11 @@ def is_chief(strategy) -> bool:
     return not resolver.task_id
 
 
+def several_workers(strategy) -> bool:
+    """Whether other processes train, too."""
+    return strategy.extended._in_multi_worker_mode()
+
+
 def require_tensorflow(what: str):
     """Refuse to go on where Keras does not run on TensorFlow.
 
