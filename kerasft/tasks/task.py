@@ -178,7 +178,8 @@ class Task(TrainStep, Feeding, Adapted, Archived, keras.Model):
         """Make ready for `fit`; what is not given is the task's own.
 
         Args:
-            optimizer: None: the recipe `kerasft.adamw()`, whose length `fit` fills in.
+            optimizer: None: the recipe `kerasft.adamw(task.usual_learning_rate)`, whose
+                length `fit` fills in.
             loss: a Keras loss of logits (`from_logits=True`), or None for the task's.
             metrics: a list of Keras metrics, or None for the task's.
             micro_batches: parts that each batch is worked through in, one after the
@@ -191,7 +192,9 @@ class Task(TrainStep, Feeding, Adapted, Archived, keras.Model):
         refuse(options, {"loss_weights", "weighted_metrics"})
         if micro_batches < 1:
             raise SettingsError(f"micro_batches is {micro_batches}; at least 1.")
-        optimizer = keras.optimizers.get(adamw() if optimizer is None else optimizer)
+        if optimizer is None:
+            optimizer = adamw(self.usual_learning_rate)
+        optimizer = keras.optimizers.get(optimizer)
         refuse_foreign_clipping(
             optimizer, self.distribute_strategy.num_replicas_in_sync
         )

@@ -4,6 +4,7 @@ Data are told by the SHA-256 of their arrays, settings by their values.
 """
 
 import hashlib
+import importlib.metadata
 import platform
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -12,7 +13,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-import kerasft
 from kerasft.tasks.step import batches_of
 
 VERSIONS = "versions"
@@ -31,7 +31,7 @@ def fingerprint(model, data, epochs: int) -> dict[str, dict]:
         "data": _of_data(data),
         "settings": _of_model(model) | {"epochs": epochs},
         VERSIONS: {
-            "kerasft": kerasft.__version__,
+            "kerasft": importlib.metadata.version("kerasft"),
             "keras": keras.__version__,
             "tensorflow": tf.__version__,
             "python": platform.python_version(),
@@ -62,7 +62,7 @@ def _of_data(data):
     batches = batches_of(data)
     if batches is None:
         spec = getattr(data, "element_spec", type(data).__name__)
-        steps = getattr(data, "cardinality", lambda: "unknown")()
+        steps = getattr(data, "cardinality", lambda: -1)()
         return {"kind": str(spec), "batches": int(steps)}
     told = {f"plan.{name}": getattr(batches.plan, name) for name in PLAN}
     told |= {"examples": len(batches.examples), "batches": len(batches)}
@@ -96,7 +96,7 @@ def _of_model(model):
     optimizer = model.optimizer
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     told = {"optimizer": type(inner).__name__}
-    told |= dict(_flat(_config(inner)))
+    told |= {k: v for k, v in _flat(_config(inner)) if k != "name"}
     told["loss"] = type(getattr(model, "item_loss", None) or model.loss).__name__
     loss = getattr(model, "item_loss", None)
     if hasattr(loss, "get_config"):

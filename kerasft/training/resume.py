@@ -267,7 +267,7 @@ class Resume(keras.callbacks.Callback):
 
     def _tell(self, message):
         if self._writes and self.params.get("verbose"):
-            keras.utils.io_utils.print_msg(message)
+            sys.stdout.write(f"{message}\n")
 
 
 def _going_on(found, epochs):

@@ -6,6 +6,7 @@
     report.txt      the evaluation, for people
     figures/        the same as pictures
     README.md       the model card
+    resume/         snapshots to go on from; gone when the run is finished
     metrics.json    the evaluation, for programs; written last: the run is finished
 
 The trap: nothing of a folder that is no run of ours may be overwritten, and that must
