@@ -20,6 +20,7 @@ LINES = 300
 DATA = ("data", "serving", "training", "workflows")
 ONE_FILE_EACH = (
     "tasks/step_tensorflow.py",
+    "tasks/replicas_tensorflow.py",
     "objectives/adam_tensorflow.py",
     "layers/dropout_tensorflow.py",
     "sampling/compiled_tensorflow.py",

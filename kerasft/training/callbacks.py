@@ -77,8 +77,9 @@ class StopOnNaN(keras.callbacks.Callback):
 
     Guarantees: `fit` raises; the error names the first step whose loss was not finite,
     exactly; at most `every` - 1 more steps are taken after that one, and no epoch ends,
-    so nothing is validated or saved after it. It does not undo that step's update: the
-    weights in memory are lost, the last checkpoint on disk is not.
+    so nothing is validated or saved after it. `kerasft.adamw` does not make an update
+    of gradients that are not finite; with another optimizer the weights in memory are
+    lost then, the last checkpoint on disk is not.
 
     Costs a copy of one number on the device each step; the host waits for the device
     every `every` steps. With `steps_per_execution` the step named is the last one of
@@ -144,9 +145,8 @@ class StopOnNaN(keras.callbacks.Callback):
 def _not_finite(epoch, step):
     return LossNotFiniteError(
         f"The loss of step {step} of epoch {epoch + 1} is not finite, so training has "
-        "stopped; the weights are of no use from that step on. Begin again from the "
-        "last checkpoint with a smaller learning rate, clip_norm=1.0 or, in place of "
-        "mixed_float16, mixed_bfloat16."
+        "stopped. Begin again, or from the last checkpoint, with a smaller learning "
+        "rate, clip_norm=1.0 or, in place of mixed_float16, mixed_bfloat16."
     )
 
 

@@ -52,6 +52,10 @@ class FitState:
         self.begun = [_parts(one) for one in self.callbacks]
         self.frozen = _digest(_frozen(model))
 
+    def is_finite(self) -> bool:
+        """Whether the epoch's loss is still a number."""
+        return bool(np.isfinite(_array(self.model._loss_tracker.total)).all())
+
     def metrics(self):
         """Name -> array of the metrics now."""
         return {k: _array(v) for k, v in self._variables() if k.startswith("metrics/")}

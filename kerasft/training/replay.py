@@ -87,7 +87,8 @@ class _Passing:
             return self.function(iterator)
         for _ in range(steps):
             next(iterator)
-        return self.model.get_metrics_result()
+        compiled = self.model._compile_metrics
+        return self.model.get_metrics_result() if compiled and compiled.built else {}
 
 
 class ReplayingCallbacks(keras.callbacks.CallbackList):

@@ -223,6 +223,8 @@ class Resume(keras.callbacks.Callback):
 
     def _save(self, place):
         """Write a snapshot; without one a fit goes on, but not without a word."""
+        if not self._state.is_finite():
+            return  # The last good one is kept.
         began, step = time.monotonic(), self._step()
         arrays, state = self._state.taken(self._held)
         state |= {"place": list(place), "fingerprint": self._print}

@@ -34,7 +34,7 @@ def test_one_device_can_be_asked_for_as_a_strategy():
 def test_an_unknown_strategy_says_which_there_are():
     with pytest.raises(
         UnknownNameError,
-        match="Did you mean 'mirrored'.*auto, mirrored, none, one, tpu",
+        match="Did you mean 'mirrored'.*auto, mirrored, multi_worker, none, one, tpu",
     ):
         kft.strategy("mirorred")
 
@@ -44,14 +44,14 @@ def test_a_tpu_that_is_not_there_is_refused():
         kft.strategy("tpu")
 
 
-@pytest.mark.parametrize("kind", devices.STRATEGIES)
-def test_several_workers_are_refused(kind, monkeypatch):
+@pytest.mark.parametrize("kind", ["none", "one", "mirrored", "tpu"])
+def test_several_workers_are_refused_where_there_can_be_one(kind, monkeypatch):
     cluster = {
         "cluster": {"worker": ["10.0.0.1:1", "10.0.0.2:1"]},
         "task": {"type": "worker", "index": 0},
     }
     monkeypatch.setenv("TF_CONFIG", json.dumps(cluster))
-    with pytest.raises(SettingsError, match="names 2 workers .*not supported"):
+    with pytest.raises(SettingsError, match="names 2 workers .*for one process"):
         kft.strategy(kind)
 
 
@@ -170,3 +170,18 @@ def test_the_callbacks_run_on_two_devices(one_and_two):
     one, two = one_and_two
     assert {"step/loss", "step/gradient_norm", "epoch/loss"} <= set(two["tags"])
     assert list(two["tags"]) == list(one["tags"])
+
+
+def test_workers_that_nobody_names_are_refused(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    with pytest.raises(SettingsError, match="names no workers.*kerasft launch"):
+        kft.strategy("multi_worker")
+
+
+def test_workers_cannot_join_once_tensorflow_works(monkeypatch):
+    tf.constant(1) + 1
+    cluster = {"cluster": {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}}
+    task = {"task": {"type": "worker", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(cluster | task))
+    with pytest.raises(SettingsError, match="cannot be joined.*before anything else"):
+        kft.strategy()

@@ -83,7 +83,7 @@ def overflow(folder, strategy, bad):
         gradients = [
             tf.fill(v.shape, tf.cast(value, v.dtype)) for v in task.trainable_variables
         ]
-        gradients = task._sum_over_replicas(context, gradients)
+        gradients = task.sum_over_replicas(context, gradients)
         task.optimizer.apply(gradients, task.trainable_variables)
 
     strategy.run(step)
