@@ -105,6 +105,8 @@ _PLACES = {
     "GenerateSettings": "workflows.generate",
     "chat": "workflows.chat",
     "ChatSettings": "workflows.chat",
+    "launch": "workflows.launch",
+    "LaunchSettings": "workflows.launch",
     "train_tokenizer": "workflows.train_tokenizer",
     "TrainTokenizerSettings": "workflows.train_tokenizer",
     "KerasftError": "_errors",

@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from kerasft._errors import KerasftError, SettingsError
-from kerasft.training.devices import is_chief, require_tensorflow
+from kerasft.training.devices import is_chief, require_tensorflow, wait_for_all
 
 FALLING = ("loss", "mae", "mse", "rmse", "error", "perplexity")
 RISING = ("accuracy", "f1", "f1_micro", "f1_macro", "precision", "recall", "pearson")
@@ -69,6 +69,7 @@ class BestCheckpoint(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         """Load the best weights, where that was asked for."""
         if self.restore and self.best_epoch is not None:
+            wait_for_all(self.model.distribute_strategy)  # The chief has saved it now.
             self.model.load_trained(self.folder)
 
 

@@ -62,6 +62,13 @@ def several_workers(strategy) -> bool:
     return strategy.extended._in_multi_worker_mode()
 
 
+def wait_for_all(strategy):
+    """Wait until every worker has come to this point."""
+    if several_workers(strategy):
+        ones = strategy.run(lambda: tf.ones(()))
+        strategy.reduce("SUM", ones, axis=None).numpy()
+
+
 def require_tensorflow(what: str):
     """Refuse to go on where Keras does not run on TensorFlow.
 

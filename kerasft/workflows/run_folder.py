@@ -17,6 +17,7 @@ import json
 import math
 import os
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 from kerasft._errors import SettingsError
@@ -57,6 +58,19 @@ def claim(out: str) -> Path:
             f"{RECIPE}, so it is no run of kerasft. Choose another folder."
         )
     return folder
+
+
+@contextmanager
+def place_of(folder: Path, chief: bool):
+    """Where a process of a run writes: its folder, or one for what nobody will read.
+
+    Of several workers all do the same, for what they compute they compute together.
+    """
+    if chief:
+        yield folder
+    else:
+        with tempfile.TemporaryDirectory() as place:
+            yield Path(place)
 
 
 def begin(folder: Path, recipe: str):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import kerasft as kft
 from kerasft._errors import SettingsError
+from kerasft.training.devices import is_chief
 from kerasft.training.settings import LossSettings, ModelSettings, TrainingSettings
 from kerasft.workflows import resuming, run_folder
 from kerasft.workflows.console import RESULTS
@@ -47,30 +48,49 @@ def trained_run(settings) -> Run:
         KerasftError: settings, rows or a checkpoint that do not fit; nothing has been
             written then.
     """
-    job = settings.job
+    strategy = kft.strategy(settings.strategy)  # Before TensorFlow does anything else.
+    RESULTS.quiet = not is_chief(strategy)
     folder = run_folder.claim(settings.out)
+    try:
+        with run_folder.place_of(folder, is_chief(strategy)) as place:
+            return _trained(settings, strategy, folder, place)
+    finally:
+        RESULTS.quiet = False
+
+
+def _trained(settings, strategy, folder, place):
+    """The run.
+
+    Args:
+        settings: of the run.
+        strategy: to train in.
+        folder: of the run.
+        place: where this process writes; the same, but of workers who are not chief.
+    """
+    job = settings.job
     rows = read_training_rows(settings, job)
     for leak in rows.leaks():
         RESULTS.print(f"Warning: {leak}", style="yellow")
-    task, dataset, settings = _prepare(settings, rows, job)
+    task, dataset, settings = _prepare(settings, strategy, rows, job)
     print_estimate(rows, task, dataset, settings.epochs)
     callbacks = _callbacks(task, settings, rows, job, folder)
     asked = replace(settings, restart=False, allow_changes=False)
     recipe = replace(asked, **job.resolved(settings, rows))
     if job.resumes:
         callbacks.append(resuming.resume_of(settings, folder, recipe))
-    run_folder.begin(folder, to_yaml(recipe))
+    run_folder.begin(place, to_yaml(recipe))
     history = job.fit(task, dataset, settings, rows, callbacks)
     if not any(isinstance(one, kft.BestCheckpoint) for one in callbacks):
-        task.save_trained(folder)
-    job.finish(task, rows, folder)
+        task.save_trained(place)
+    job.finish(task, rows, place)
     reports = {
         name: job.report(task, part, settings.batch_size, settings)
         for name, part in rows.parts.items()
         if name != "train"
     }
-    _write(folder, settings, rows, task, reports, history)
-    resuming.clear(folder)
+    _write(place, settings, rows, task, reports, history)
+    if place == folder:
+        resuming.clear(folder)
     for name, report in reports.items():
         RESULTS.print(f"\n{name}\n\n{report.text()}")
     RESULTS.print(f"\nThe run is in {folder}.")
@@ -78,12 +98,12 @@ def trained_run(settings) -> Run:
     return Run(folder, task, metrics, history)
 
 
-def _prepare(settings, rows, job):
+def _prepare(settings, strategy, rows, job):
     """The compiled task, its training batches, if it is fed such, and all settings."""
     import keras
 
     keras.utils.set_random_seed(settings.seed)
-    with kft.strategy(settings.strategy).scope():
+    with strategy.scope():
         task = job.load(settings, rows)
         adapt(task, settings)
         rate = settings.learning_rate or task.usual_learning_rate
