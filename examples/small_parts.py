@@ -48,7 +48,7 @@ def main(argv=None):
     method = method_of(args.method)
     task.add_adapter(method)
     print(f"{method}: {task.adapter_shares}")
-    task.compile(kft.adamw(method.learning_rate))
+    task.compile()
     began = time.perf_counter()
     task.fit(
         task.dataset(train, 16, training=True),

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import subprocess
 import sys
 from pathlib import Path
 
@@ -19,6 +20,7 @@ LINES = 300
 DATA = ("data", "serving", "training", "workflows")
 ONE_FILE_EACH = (
     "tasks/step_tensorflow.py",
+    "tasks/replicas_tensorflow.py",
     "objectives/adam_tensorflow.py",
     "layers/dropout_tensorflow.py",
     "sampling/compiled_tensorflow.py",
@@ -155,3 +157,19 @@ def test_a_registrys_name_is_the_name_in_the_files():
 
     assert all(family.model_type == name for name, family in FAMILIES.items())
     assert all(task.head_name == name for name, task in TASKS.items())
+
+
+def test_importing_draws_no_random_number():
+    # It would give another model for a seed in a process that has it imported before.
+    places = [".".join(m.with_suffix("").parts) for m in MODULES]
+    program = f"""
+import importlib, random, keras, tensorflow
+random.seed(0)
+for place in {places!r}:
+    if place != "__main__":
+        importlib.import_module("kerasft." + place.removesuffix(".__init__"))
+state = random.getstate()
+random.seed(0)
+assert state == random.getstate()
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

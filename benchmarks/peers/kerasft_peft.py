@@ -26,7 +26,7 @@ def started(job, rows):
     if job.method != "full":
         method = method_of({"method": job.method, **vars(job.settings)})
         task.add_adapter(method)
-        rate = method.learning_rate
+        rate = task.usual_learning_rate
     batches = task.dataset(rows, job.batch_size, training=True, seed=job.seed)
     steps = len(batches) * job.epochs
     task.compile(kft.adamw(rate, total_steps=steps, warmup=job.warmup, clip_norm=1.0))

@@ -110,8 +110,8 @@ def atomic_folder(target, mark="config.json", own_files=CHECKPOINT_FILES):
         yield new
         for name in strangers:
             _keep(target / name, new / name)
-        _sync_tree(new)
-        _put_in_place(new, target)
+        sync_tree(new)
+        put_in_place(new, target)
     except BaseException:
         shutil.rmtree(new, ignore_errors=True)
         raise
@@ -159,7 +159,8 @@ def _link(old, new):
         shutil.copy2(old, new, follow_symlinks=False)
 
 
-def _sync_tree(folder):
+def sync_tree(folder):
+    """Bring a folder and all in it to the disk."""
     for place, _, names in os.walk(folder):
         for name in names:
             path = os.path.join(place, name)
@@ -176,7 +177,7 @@ def _sync(path):
         os.close(descriptor)
 
 
-def _put_in_place(new, target):
+def put_in_place(new, target):
     """Rename `new` to `target`, then delete the old target."""
     if not target.exists():
         os.rename(new, target)

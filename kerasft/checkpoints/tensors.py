@@ -80,26 +80,34 @@ class TensorReader:
         Raises:
             CheckpointError: NaN or infinity in it, or stored as something quantised.
         """
-        from safetensors import SafetensorError, safe_open
-
         path, _, dtype = self._tensors[key]
         if dtype not in FLOATS:
             raise CheckpointError(
                 f"{path}: {key} is stored as {dtype}, expected one of "
                 f"{', '.join(FLOATS)}. Use the checkpoint's unquantised version."
             )
-        try:
-            with safe_open(path, "numpy") as file:
-                tensor = file.get_tensor(key)
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{path}: {key} cannot be read ({error}).") from error
-        tensor = tensor.astype(np.float32, copy=False)
+        tensor = self.stored(key).astype(np.float32, copy=False)
         if not np.isfinite(tensor).all():
             raise CheckpointError(
                 f"{path}: {key} holds NaN or infinity. The run that saved it had "
                 "diverged, or the file is damaged."
             )
         return tensor
+
+    def stored(self, key):
+        """Tensor `key` as a numpy array of the type it is stored in.
+
+        Raises:
+            CheckpointError: it cannot be read.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        path = self._tensors[key][0]
+        try:
+            with safe_open(path, "numpy") as file:
+                return file.get_tensor(key)
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"{path}: {key} cannot be read ({error}).") from error
 
 
 def _read_header(path):
@@ -182,8 +190,9 @@ def write_tensors(folder, tensors, max_shard_bytes=5_000_000_000, stem="model"):
     folder = Path(folder)
     parts, shard, size = [], {}, 0
     for name, array in tensors:
-        # Transposed views would be written in the wrong order.
-        array = np.ascontiguousarray(array)
+        # Transposed views would be written in the wrong order. (Numpy makes one axis of
+        # none, hence the shape.)
+        array = np.ascontiguousarray(array).reshape(array.shape)
         if shard and size + array.nbytes > max_shard_bytes:
             parts.append(_write_part(folder, len(parts), shard))
             shard, size = {}, 0

@@ -47,6 +47,8 @@ class Batches:
             epoch and step; without shuffling, every epoch is the first.
         extras: name -> int32 (tokens,), further inputs with a value for each of
             `examples.ids`; padded with 0.
+        resume_at: (epoch, step): the batches of that epoch before `step` are not made;
+            stand-ins of zeros take their place.
     """
 
     examples: Examples | TextColumns
@@ -58,6 +60,7 @@ class Batches:
     epoch: int = 0
     make: Callable | None = None
     extras: dict = field(default_factory=dict)
+    resume_at: tuple | None = None
     _known: tuple | None = field(default=None, init=False, repr=False)
 
     def __len__(self):
@@ -80,7 +83,7 @@ class Batches:
         (batch, length), of `TextColumns` (batch, columns, length). The dataset's
         attribute `batches` is this object.
         """
-        spec = tf.nest.map_structure(_open_spec, self._batch(self.plan.order(0), 0))
+        spec = tf.nest.map_structure(_open_spec, self.first())
         if self.labels is not None and self.labels.ndim > 1 and not self.per_token:
             shape = (None, *self.labels.shape[1:])
             spec = (spec[0], tf.TensorSpec(shape, self.labels.dtype), *spec[2:])
@@ -88,8 +91,12 @@ class Batches:
         # so that every large tensor is given back to the system and fetched again.
         data = tf.data.Dataset.from_tensors(0).map(lambda _: self._begin())
         data = data.flat_map(
-            lambda epoch: tf.data.Dataset.range(first_step, len(self)).map(
-                lambda step: self._tensors(epoch, step, spec)
+            lambda epoch, skipped: tf.data.Dataset.range(first_step, len(self)).map(
+                lambda step: tf.cond(
+                    step < skipped,
+                    lambda: stand_in(spec),
+                    lambda: self._tensors(epoch, step, spec),
+                )
             )
         )
         data = data.apply(
@@ -104,11 +111,21 @@ class Batches:
         data.batches = self
         return data
 
+    def first(self):
+        """The first batch of the first epoch, as arrays."""
+        return self._batch(self.plan.order(0), 0)
+
     def _begin(self):
-        """The epoch of the pass that begins now, as a tensor."""
-        epoch = tf.numpy_function(lambda: np.int64(self.epoch), [], tf.int64)
-        epoch.set_shape(())
-        return epoch
+        """The epoch of the pass that begins now, and how many steps it skips."""
+
+        def now():
+            epoch, step = self.resume_at or (-1, 0)
+            return np.int64(self.epoch), np.int64(step if epoch == self.epoch else 0)
+
+        numbers = tf.numpy_function(now, [], [tf.int64, tf.int64])
+        for number in numbers:
+            number.set_shape(())
+        return tuple(numbers)
 
     def _tensors(self, epoch, step, spec):
         """Batch `step` of `epoch`, as tensors."""
@@ -159,6 +176,15 @@ class Batches:
         if self.per_token:
             return inputs, laid_out(self.examples, chosen, width, self.labels, IGNORED)
         return inputs, self.labels[chosen]
+
+
+def stand_in(spec):
+    """A batch of two rows of two zeros."""
+
+    def zeros(described):
+        return tf.zeros([size or 2 for size in described.shape], described.dtype)
+
+    return tf.nest.map_structure(zeros, spec)
 
 
 def laid_out(examples, chosen, width, values, fill) -> np.ndarray:

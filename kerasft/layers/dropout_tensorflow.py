@@ -16,7 +16,7 @@ def drop(inputs, rate, seed):
     size = tf.size(inputs)
     bits = tf.random.stateless_uniform(
         [(size + 1) // 2],
-        tf.cast(seed, tf.int32),
+        _of_replica(tf.cast(seed, tf.int32)),
         minval=None,
         maxval=None,
         dtype=tf.uint32,
@@ -29,3 +29,12 @@ def drop(inputs, rate, seed):
     # Not a product with a mask of floats: backwards this one needs `kept` alone, which
     # has a byte a place.
     return tf.where(kept, inputs * scale, tf.zeros((), inputs.dtype))
+
+
+def _of_replica(seed):
+    """Another seed on each replica; else all would drop the same places."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return seed
+    number = tf.cast(context.replica_id_in_sync_group, tf.int32)
+    return seed + tf.stack([0, number * 1_000_003])

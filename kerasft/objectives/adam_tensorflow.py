@@ -54,10 +54,12 @@ def move(variable, mean, square, gradient, numbers):
         beta1_power=tf.zeros((), dtype),
         beta2_power=tf.zeros((), dtype),
         lr=tf.cast(n["rate"] * root / n["correction_1"], dtype),
-        beta1=tf.constant(n["beta_1"], dtype),
-        beta2=tf.constant(n["beta_2"], dtype),
+        beta1=tf.cast(n["beta_1"], dtype),
+        beta2=tf.cast(n["beta_2"], dtype),
         epsilon=tf.cast(n["epsilon"] * root, dtype),
-        grad=gradient * tf.cast(n["scale"], dtype),
+        grad=tf.where(
+            n["finite"], gradient * tf.cast(n["scale"], dtype), tf.zeros((), dtype)
+        ),
     )
 
 

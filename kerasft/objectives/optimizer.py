@@ -62,7 +62,8 @@ class AdamW(keras.optimizers.Optimizer):
         clip_norm: largest norm of all gradients together; None: no clipping.
         layer_decay: factor between neighbouring layers' rates; None: one rate.
 
-    Attribute `gradient_norm` holds the last step's norm before clipping.
+    Attribute `gradient_norm` holds the last step's norm before clipping. A step whose
+    norm is not finite changes neither weights nor means.
     """
 
     # The train step sums gradients over replicas before it calls this optimizer.
@@ -103,7 +104,7 @@ class AdamW(keras.optimizers.Optimizer):
             variables, ["mean", "square"]
         )
         self.gradient_norm = self.add_variable((), name="gradient_norm")
-        self._scale = 1.0
+        self._scale, self._finite = 1.0, True
         self._rates = layer_rates([v.path for v in variables], self.layer_decay)
         self._decays = [
             0.0 if v.path.rsplit("/", 1)[-1] in UNDECAYED else self.decay
@@ -116,12 +117,16 @@ class AdamW(keras.optimizers.Optimizer):
         i = self._get_variable_index(variable)
         step = ops.cast(self.iterations + 1, "float32")
         rate = ops.cast(learning_rate, "float32") * self._rates[i]
+        rate = ops.where(self._finite, rate, 0.0)
         numbers = {
+            "finite": self._finite,
             "rate": rate,
             "kept": 1 - rate * self._decays[i] if self._decays[i] else None,
             "scale": self._scale,
-            "beta_1": self.beta_1,
-            "beta_2": self.beta_2,
+            "beta_1": ops.where(self._finite, self.beta_1, 1.0),
+            "beta_2": ops.where(self._finite, self.beta_2, 1.0),
+            "new_1": ops.where(self._finite, 1 - self.beta_1, 0.0),
+            "new_2": ops.where(self._finite, 1 - self.beta_2, 0.0),
             "correction_1": _correction(self.beta_1, step),
             "correction_2": _correction(self.beta_2, step),
             "epsilon": self.epsilon,
@@ -135,6 +140,7 @@ class AdamW(keras.optimizers.Optimizer):
         """
         norm = ops.sqrt(sum(_square_sum(g) for g in gradients if g is not None))
         self.gradient_norm.assign(norm)
+        self._finite = ops.isfinite(norm)
         if self.clip_norm is not None:
             # torch.nn.utils.clip_grad_norm_ adds 1e-6, too.
             self._scale = ops.minimum(self.clip_norm / (norm + 1e-6), 1.0)
@@ -195,15 +201,20 @@ def move(variable, mean, square, gradient, numbers):
         mean: the gradients' mean.
         square: the squared gradients' mean.
         gradient: of the variable's shape.
-        numbers: rate, kept (share of the weight that decay leaves; None: all of it),
-            scale (of the gradient), beta_1, beta_2, correction_1, correction_2,
-            epsilon.
+        numbers: finite (else the gradient counts as 0), rate, kept (share of the weight
+            that decay leaves; None: all of it), scale (of the gradient), beta_1 and
+            beta_2 (what is kept of the means), new_1 and new_2 (what comes to them),
+            correction_1, correction_2, epsilon.
     """
     n = numbers
     dtype = mean.dtype
     gradient = ops.cast(gradient, dtype) * ops.cast(n["scale"], dtype)
-    mean.assign(mean * n["beta_1"] + gradient * (1 - n["beta_1"]))
-    square.assign(square * n["beta_2"] + ops.square(gradient) * (1 - n["beta_2"]))
+    gradient = ops.where(n["finite"], gradient, ops.zeros((), dtype))
+    kept_1, new_1, kept_2, new_2 = (
+        ops.cast(n[name], dtype) for name in ("beta_1", "new_1", "beta_2", "new_2")
+    )
+    mean.assign(mean * kept_1 + gradient * new_1)
+    square.assign(square * kept_2 + ops.square(gradient) * new_2)
     root = ops.sqrt(square / n["correction_2"]) + n["epsilon"]
     change = n["rate"] / n["correction_1"] * mean / root
     weight = variable

@@ -2,8 +2,6 @@
 
 from contextlib import contextmanager
 
-import keras
-
 from kerasft._errors import SettingsError
 from kerasft.peft.places import Places
 from kerasft.peft.quantised import quantisation_of, quantise
@@ -92,11 +90,16 @@ class Adapted(Stored, Shortened):
         """The working adapter in a line: its method and what it was told."""
         return str(self._stack.named(None).method)
 
+    @property
+    def usual_learning_rate(self) -> float:
+        """What to begin with: 5e-5, or what suits the working adapter."""
+        return self._stack.learning_rate(self.backbone.config.hidden_size)
+
     def summary(self, **options):
         """As Keras', and how much of it is trained."""
         super().summary(**options)
         if self.active_adapter is not None:
-            tell = options.get("print_fn") or keras.utils.io_utils.print_msg
+            tell = options.get("print_fn") or print
             tell(f"{self.adapter_summary}: {self.adapter_shares}")
 
     def quantize_base(self, mode: str):

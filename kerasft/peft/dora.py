@@ -73,7 +73,6 @@ class DoRA(LoRA):
     """Weight-decomposed low-rank adaptation (Liu et al. 2024); settings of `LoRA`."""
 
     kind: ClassVar[str] = "dora"
-    learning_rate: ClassVar[float] = 4e-4
     needs_kernels: ClassVar[bool] = True
 
     def problems(self):

@@ -25,6 +25,8 @@ from kerasft.peft.lora_fields import (
 from kerasft.peft.low_rank import INITS, LowRank, LowRankTable
 from kerasft.peft.method import Method, Part, biases_of
 
+BASE_WIDTH = 768
+
 
 @dataclass(frozen=True, kw_only=True)
 class LoRA(Method):
@@ -60,7 +62,18 @@ class LoRA(Method):
 
     kind: ClassVar[str] = "lora"
     peft_type: ClassVar[str] = "LORA"
-    learning_rate: ClassVar[float] = 5e-4
+    learning_rate: ClassVar[float] = 1e-3
+    """Of a model 768 wide, such as BERT-base."""
+
+    def rate_for(self, width):
+        """As Adam's rate goes with 1 / width, at most four times `learning_rate`.
+
+        So a model 4,096 wide has 1.9e-4, where QLoRA's authors took 2e-4 (Dettmers et
+        al. 2023, arXiv:2305.14314, appendix B).
+
+        Source: Yang et al. 2022 (arXiv:2203.03466), table 3.
+        """
+        return self.learning_rate * min(BASE_WIDTH / width, 4.0)
 
     def problems(self):
         """Yield what is wrong."""

@@ -48,7 +48,7 @@ class Method(abc.ABC):
     """What `adapter_config.json` calls it; None: its files are the `adapters`
     library's, for peft has no such method."""
     learning_rate: ClassVar[float]
-    """A good one to begin with."""
+    """A good one to begin with; see `rate_for`."""
     merges: ClassVar[bool] = True
     """Whether the model's own weights can take the change over."""
     keeps_outputs: ClassVar[bool] = True
@@ -62,6 +62,10 @@ class Method(abc.ABC):
         problems = list(self.problems())
         if problems:
             raise SettingsError(f"{type(self).__name__}: {'; '.join(problems)}.")
+
+    def rate_for(self, width: int) -> float:
+        """A good learning rate for a model of this hidden width."""
+        return self.learning_rate
 
     def __str__(self):
         """The settings that are not the usual ones."""

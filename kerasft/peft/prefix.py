@@ -11,7 +11,7 @@ from kerasft._errors import SettingsError
 from kerasft.peft.hosts import policy_of
 from kerasft.peft.method import Part
 from kerasft.peft.prompted import PromptMethod, too_small, virtual_tokens_of
-from kerasft.peft.virtual import NORMAL, KeyValueTokens, Perceptron
+from kerasft.peft.virtual import KeyValueTokens, Perceptron, standard_normal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +58,9 @@ class PrefixTuning(PromptMethod):
         self.raise_unless_room(places)
         config, policy = backbone.config, policy_of(backbone)
         heads, size = config.num_cached_heads, config.cached_size
-        first, encoder = "zeros" if self.init == "zero" else NORMAL, None
+        first, encoder = "zeros" if self.init == "zero" else standard_normal, None
         if self.projection:
-            last, first = None if first is NORMAL else "zeros", NORMAL
+            last, first = None if first is standard_normal else "zeros", standard_normal
             hidden = self.hidden_size or heads * size
             sizes = (heads * size, hidden, 2 * config.num_layers * heads * size)
             encoder = Perceptron(sizes, "tanh", last, name="encoder", dtype=policy)

@@ -12,7 +12,7 @@ from keras import ops
 
 from kerasft._errors import SettingsError
 from kerasft.peft.prompted import EmbeddedPrompt
-from kerasft.peft.virtual import NORMAL
+from kerasft.peft.virtual import standard_normal
 
 INITS = ("random", "vocabulary", "text")
 
@@ -48,7 +48,7 @@ class PromptTuning(EmbeddedPrompt):
         Raises:
             SettingsError: no positions left for texts; a text without tokens.
         """
-        first = NORMAL
+        first = standard_normal
         if self.init != "random":
             vectors = _embedded(places.backbone, self._ids(places))
             first = lambda shape, dtype=None: ops.convert_to_tensor(vectors, dtype)  # noqa: E731

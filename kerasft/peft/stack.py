@@ -92,6 +92,10 @@ class AdapterStack:
                 weight.trainable = True
             adapter.trainable = adapter is current
 
+    def learning_rate(self, width):
+        """What suits the working adapter, or the whole model of this width."""
+        return 5e-5 if self.active is None else self.named(None).method.rate_for(width)
+
     def named(self, name):
         """The adapter of this name; None: the one that works.
 

@@ -13,8 +13,13 @@ from kerasft.layers.dense import Dense
 from kerasft.layers.dropout import Dropout
 from kerasft.layers.kv_cache import Prefix
 
-# As `torch.nn.Embedding` begins.
-NORMAL = keras.initializers.RandomNormal(0.0, 1.0)
+
+def standard_normal(shape, dtype=None):
+    """Numbers of mean 0 and variance 1, other ones each time; as `torch.nn.Embedding`.
+
+    No initializer of its own, which would draw its seed when the module is imported.
+    """
+    return keras.initializers.RandomNormal(0.0, 1.0)(shape, dtype)
 
 
 class VirtualTokens(keras.layers.Layer):
@@ -29,7 +34,7 @@ class VirtualTokens(keras.layers.Layer):
     """
 
     def __init__(
-        self, count, width, first=NORMAL, encoder=None, features=None, **kwargs
+        self, count, width, first=standard_normal, encoder=None, features=None, **kwargs
     ):
         super().__init__(**kwargs)
         self.count, self.width = count, width

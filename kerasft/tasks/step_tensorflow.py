@@ -6,18 +6,19 @@ divides Σ(loss·weight) by the weights of the *global* batch, merges repeated r
 embedding gradients, sums gradients over replicas once, and lets the optimizer clip
 after that. Micro batches run one after the other inside it, under the same divisor.
 
-The only file of `tasks` that knows TensorFlow.
+What several replicas need is in `replicas_tensorflow.py`; no other file of `tasks`
+knows TensorFlow.
 """
 
 import keras
 import tensorflow as tf
 
-from kerasft._errors import SettingsError
 from kerasft.objectives.losses import LossSum, expand_to
 from kerasft.objectives.metrics import MeanSum
+from kerasft.tasks.replicas_tensorflow import OnReplicas, refuse_foreign_clipping
 
 
-class TrainStep:
+class TrainStep(OnReplicas):
     """Mixin for `keras.Model`: an exact `train_step` and `test_step`.
 
     The model sets `item_loss`, an `ItemLoss`, and `micro_batches`, the number
@@ -37,7 +38,7 @@ class TrainStep:
         divisor = context.all_reduce("SUM", total) if several else total
         loss_sum, logits, gradients = self._all_parts(x, y, weights, divisor)
         if several:
-            gradients = self._sum_over_replicas(context, gradients)
+            gradients = self.sum_over_replicas(context, gradients)
         self.optimizer.apply(gradients, self.trainable_variables)
         self.follow_step(gradients)
         return self._measure(x, y, logits, sample_weight, loss_sum, total)
@@ -100,7 +101,7 @@ class TrainStep:
         """Loss sum, logits and gradients of the replica's batch."""
         parts = self.micro_batches
         if parts == 1:
-            return self._one_part(x, y, weights, divisor)
+            return self._part(x, y, weights, divisor)
         rows = -(-tf.shape(tf.nest.flatten(y)[0])[0] // parts)
         loss_sums, logits, gradients = [], [], None
         for i in range(parts):
@@ -111,13 +112,19 @@ class TrainStep:
                     lambda t, i=i: tf.identity(t[i * rows : (i + 1) * rows]),
                     (x, y, weights),
                 )
-            part = self._one_part(x_i, y_i, weights_i, divisor)
+            part = self._part(x_i, y_i, weights_i, divisor)
             dense = [None if g is None else tf.convert_to_tensor(g) for g in part[2]]
             gradients = dense if gradients is None else _added(gradients, dense)
             loss_sums.append(part[0])
             logits.append(part[1])
         loss_sum = _each(lambda *sums: tf.add_n(sums), *loss_sums)
         return loss_sum, _each(lambda *t: tf.concat(t, 0), *logits), gradients
+
+    def _part(self, *tensors):
+        """Loss sum, logits and gradients of some rows."""
+        if not self.xla_inside:
+            return self._one_part(*tensors)
+        return tf.function(self._one_part, jit_compile=True)(*tensors)
 
     def _one_part(self, x, y, weights, divisor):
         with tf.GradientTape() as tape:
@@ -130,6 +137,9 @@ class TrainStep:
             loss = self.optimizer.scale_loss(loss)
         values = [v.value for v in self.trainable_variables]
         gradients = tape.gradient(loss, values)
+        if self.xla_inside:  # Which knows no tensor whose size it finds out itself.
+            known = [g if g is None else tf.convert_to_tensor(g) for g in gradients]
+            return loss_sum, logits, known
         return loss_sum, logits, [merged(g) for g in gradients]
 
     def _penalties(self):
@@ -138,40 +148,14 @@ class TrainStep:
         times = self.micro_batches * self.distribute_strategy.num_replicas_in_sync
         return [tf.cast(p, tf.float32) / times for p in penalties if p is not None]
 
-    def _sum_over_replicas(self, context, gradients):
-        gradients = [None if g is None else tf.convert_to_tensor(g) for g in gradients]
-        inner = self.optimizer
-        if isinstance(inner, keras.optimizers.LossScaleOptimizer):
-            gradients = _agree_on_overflow(context, gradients)
-            inner = inner.inner_optimizer
-        if getattr(inner, "sums_gradients", True):
-            return gradients  # A foreign optimizer: it sums them itself.
-        known = [g for g in gradients if g is not None]
-        summed = iter(context.all_reduce("SUM", known))
-        return [None if g is None else next(summed) for g in gradients]
-
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """As Keras does, but from the first replica's part of a batch.
-
-        Keras takes the mean over replicas, which fails where their parts are uneven.
-        """
-        strategy = self._distribute_strategy
-        if strategy is not None and iterator is not None:
-            _, _, batches = next(iter(iterator))
-            data_batch = tf.nest.map_structure(
-                lambda part: strategy.experimental_local_results(part)[0],
-                next(batches),
-            )
-            iterator = None
-        super()._maybe_symbolic_build(iterator, data_batch)
-
     def _measure(self, x, y, logits, sample_weight, loss_sum, total):
         if isinstance(total, dict):
             self._loss_tracker.update_state(loss_sum, total)
         else:
             mean = _mean(loss_sum, total)
             self._loss_tracker.update_state(mean, sample_weight=total)
-        return self.compute_metrics(x, y, logits, sample_weight=sample_weight)
+        values = self.compute_metrics(x, y, logits, sample_weight=sample_weight)
+        return self.told(values)
 
 
 def _each(function, *structures):
@@ -204,23 +188,7 @@ def _added(left, right):
     ]
 
 
-def _agree_on_overflow(context, gradients):
-    """Let every replica see a non-finite gradient: Keras asks replica 0 alone."""
-    known = [g for g in gradients if g is not None]
-    bad = tf.add_n(
-        [
-            tf.cast(tf.logical_not(tf.reduce_all(tf.math.is_finite(g))), "float32")
-            for g in known
-        ]
-    )
-    bad = context.all_reduce("SUM", bad) > 0
-    poison = tf.constant(float("inf"))
-
-    def marked(g):
-        return tf.where(bad, tf.cast(poison, g.dtype), g)
-
-    first = next(i for i, g in enumerate(gradients) if g is not None)
-    return [marked(g) if i == first else g for i, g in enumerate(gradients)]
+__all__ = ["TrainStep", "batches_of", "prepared", "refuse_foreign_clipping"]
 
 
 def batches_of(data):
@@ -255,18 +223,3 @@ def _checked(batch, vocab_size):
     with tf.control_dependencies(checks):
         batch = tf.nest.map_structure(tf.identity, batch)
     return batch if len(batch) > 1 else batch[0]
-
-
-def refuse_foreign_clipping(optimizer, replicas):
-    """Several replicas and a Keras optimizer that clips: it would clip too early.
-
-    Raises:
-        SettingsError: that is the case.
-    """
-    clips = (optimizer.clipnorm, optimizer.global_clipnorm, optimizer.clipvalue)
-    if replicas > 1 and getattr(optimizer, "sums_gradients", True) and any(clips):
-        raise SettingsError(
-            f"{type(optimizer).__name__} clips each replica's gradients before they "
-            f"are summed over {replicas} replicas, which changes the step. Use "
-            "kerasft.adamw(clip_norm=...), which clips after."
-        )

@@ -5,6 +5,7 @@ default loss and metrics, the labels of rows, and the form of its predictions.
 """
 
 import abc
+from contextlib import ExitStack
 
 import keras
 
@@ -177,7 +178,8 @@ class Task(TrainStep, Feeding, Adapted, Archived, keras.Model):
         """Make ready for `fit`; what is not given is the task's own.
 
         Args:
-            optimizer: None: the recipe `kerasft.adamw()`, whose length `fit` fills in.
+            optimizer: None: the recipe `kerasft.adamw(task.usual_learning_rate)`, whose
+                length `fit` fills in.
             loss: a Keras loss of logits (`from_logits=True`), or None for the task's.
             metrics: a list of Keras metrics, or None for the task's.
             micro_batches: parts that each batch is worked through in, one after the
@@ -190,7 +192,9 @@ class Task(TrainStep, Feeding, Adapted, Archived, keras.Model):
         refuse(options, {"loss_weights", "weighted_metrics"})
         if micro_batches < 1:
             raise SettingsError(f"micro_batches is {micro_batches}; at least 1.")
-        optimizer = keras.optimizers.get(adamw() if optimizer is None else optimizer)
+        if optimizer is None:
+            optimizer = adamw(self.usual_learning_rate)
+        optimizer = keras.optimizers.get(optimizer)
         refuse_foreign_clipping(
             optimizer, self.distribute_strategy.num_replicas_in_sync
         )
@@ -229,7 +233,12 @@ class Task(TrainStep, Feeding, Adapted, Archived, keras.Model):
             options["callbacks"] = [follow, *(options.get("callbacks") or ())]
         if "validation_data" in options:
             options["validation_data"] = self._prepared(options["validation_data"])
-        return super().fit(self._prepared(x), y, **options)
+        with ExitStack() as stack:
+            for one in options.get("callbacks") or ():
+                if hasattr(one, "around_fit"):
+                    around = one.around_fit(self, x, options)
+                    options = stack.enter_context(around)
+            return super().fit(self._prepared(x), y, **options)
 
     def evaluate(self, x=None, y=None, **options):
         """Loss and metrics, as `keras.Model.evaluate`."""

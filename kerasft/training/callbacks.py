@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from kerasft._errors import KerasftError, SettingsError
-from kerasft.training.devices import is_chief, require_tensorflow
+from kerasft.training.devices import is_chief, require_tensorflow, wait_for_all
 
 FALLING = ("loss", "mae", "mse", "rmse", "error", "perplexity")
 RISING = ("accuracy", "f1", "f1_micro", "f1_macro", "precision", "recall", "pearson")
@@ -69,6 +69,7 @@ class BestCheckpoint(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         """Load the best weights, where that was asked for."""
         if self.restore and self.best_epoch is not None:
+            wait_for_all(self.model.distribute_strategy)  # The chief has saved it now.
             self.model.load_trained(self.folder)
 
 
@@ -77,8 +78,9 @@ class StopOnNaN(keras.callbacks.Callback):
 
     Guarantees: `fit` raises; the error names the first step whose loss was not finite,
     exactly; at most `every` - 1 more steps are taken after that one, and no epoch ends,
-    so nothing is validated or saved after it. It does not undo that step's update: the
-    weights in memory are lost, the last checkpoint on disk is not.
+    so nothing is validated or saved after it. `kerasft.adamw` does not make an update
+    of gradients that are not finite; with another optimizer the weights in memory are
+    lost then, the last checkpoint on disk is not.
 
     Costs a copy of one number on the device each step; the host waits for the device
     every `every` steps. With `steps_per_execution` the step named is the last one of
@@ -96,6 +98,13 @@ class StopOnNaN(keras.callbacks.Callback):
         self._epoch = 0
         self._steps = []
         self._sums = []
+
+    def resume_state(self):
+        """Nothing: it looks anew after a resume."""
+        return {}
+
+    def resume_from(self, state):
+        """Nothing to put back."""
 
     def on_train_begin(self, logs=None):
         """Refuse a backend whose losses cannot be seen between two steps."""
@@ -137,9 +146,8 @@ class StopOnNaN(keras.callbacks.Callback):
 def _not_finite(epoch, step):
     return LossNotFiniteError(
         f"The loss of step {step} of epoch {epoch + 1} is not finite, so training has "
-        "stopped; the weights are of no use from that step on. Begin again from the "
-        "last checkpoint with a smaller learning rate, clip_norm=1.0 or, in place of "
-        "mixed_float16, mixed_bfloat16."
+        "stopped. Begin again, or from the last checkpoint, with a smaller learning "
+        "rate, clip_norm=1.0 or, in place of mixed_float16, mixed_bfloat16."
     )
 
 

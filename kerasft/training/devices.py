@@ -19,22 +19,31 @@ def strategy(kind: str = "auto"):
     """The strategy to build and train a task in.
 
     Args:
-        kind: "auto": all TPU cores, else all GPUs where there are several, else plain
-            TensorFlow. "none": plain TensorFlow, which uses the first GPU or the CPU.
-            "one": the first GPU or the CPU, as a strategy. "mirrored": a copy of the
-            task on each GPU, without GPUs on each logical CPU. "tpu": all TPU cores.
+        kind: "auto": the workers of `TF_CONFIG`, else all TPU cores, else all GPUs
+            where there are several, else plain TensorFlow. "none": plain TensorFlow,
+            which uses the first GPU or the CPU. "one": the first GPU or the CPU, as a
+            strategy. "mirrored": a copy of the task on each GPU, without GPUs on each
+            logical CPU. "multi_worker": the same on each of the processes that
+            `TF_CONFIG` names. "tpu": all TPU cores.
 
     Returns:
         A `tf.distribute.Strategy`; its `scope()` may be entered in every case.
 
     Raises:
         UnknownNameError: no such kind.
-        SettingsError: the devices are not there; `TF_CONFIG` names several workers,
-            which is not supported; Keras runs on another backend.
+        SettingsError: the devices are not there; `TF_CONFIG` is no cluster, or names
+            several workers where `kind` is for one; TensorFlow has begun to work, so
+            that no workers can be joined; Keras runs on another backend.
     """
     make = STRATEGIES[kind]
     require_tensorflow("kerasft.strategy")
-    _raise_if_several_workers(os.environ.get("TF_CONFIG"))
+    tasks = _tasks(os.environ.get("TF_CONFIG"))
+    if len(tasks) > 1 and kind not in ("auto", "multi_worker"):
+        raise SettingsError(
+            f"TF_CONFIG names {len(tasks)} workers ({', '.join(map(str, tasks[:4]))}), "
+            f"and strategy {kind!r} is for one process. Take 'auto' or 'multi_worker', "
+            "or unset TF_CONFIG."
+        )
     return make()
 
 
@@ -46,6 +55,18 @@ def is_chief(strategy) -> bool:
     if "chief" in resolver.cluster_spec().jobs:
         return False
     return not resolver.task_id
+
+
+def several_workers(strategy) -> bool:
+    """Whether other processes train, too."""
+    return strategy.extended._in_multi_worker_mode()
+
+
+def wait_for_all(strategy):
+    """Wait until every worker has come to this point."""
+    if several_workers(strategy):
+        ones = strategy.run(lambda: tf.ones(()))
+        strategy.reduce("SUM", ones, axis=None).numpy()
 
 
 def require_tensorflow(what: str):
@@ -63,6 +84,8 @@ def require_tensorflow(what: str):
 
 
 def _auto():
+    if len(_tasks(os.environ.get("TF_CONFIG"))) > 1:
+        return _multi_worker()
     if tf.config.list_physical_devices("TPU"):
         return _tpu()
     if len(tf.config.list_logical_devices("GPU")) > 1:
@@ -82,6 +105,28 @@ def _mirrored():
     return tf.distribute.MirroredStrategy(_names("GPU", "CPU"))
 
 
+def _multi_worker():
+    global _workers
+    if not _tasks(os.environ.get("TF_CONFIG")):
+        raise SettingsError(
+            "strategy is 'multi_worker', but TF_CONFIG names no workers. Start each "
+            "process with it, or try it on this machine: kerasft launch --workers 2 -- "
+            "finetune ..."
+        )
+    if _workers is None:  # There can be one a process.
+        try:
+            _workers = tf.distribute.MultiWorkerMirroredStrategy()
+        except RuntimeError as error:
+            raise SettingsError(
+                f"The workers cannot be joined: {error} Call kerasft.strategy before "
+                "anything else that uses TensorFlow."
+            ) from error
+    return _workers
+
+
+_workers = None
+
+
 def _tpu():
     if not tf.config.list_physical_devices("TPU"):
         raise SettingsError(
@@ -96,7 +141,13 @@ def _tpu():
 
 
 STRATEGIES = Registry(
-    "strategy", auto=_auto, none=_none, one=_one, mirrored=_mirrored, tpu=_tpu
+    "strategy",
+    auto=_auto,
+    none=_none,
+    one=_one,
+    mirrored=_mirrored,
+    multi_worker=_multi_worker,
+    tpu=_tpu,
 )
 
 
@@ -106,20 +157,19 @@ def _names(*kinds):
     return [device.name for device in next(filter(None, found))]
 
 
-def _raise_if_several_workers(tf_config):
+def _tasks(tf_config):
+    """Addresses of all processes that `TF_CONFIG` names.
+
+    Raises:
+        SettingsError: it is no cluster in JSON.
+    """
     if not tf_config:
-        return
+        return []
     try:
         cluster = json.loads(tf_config).get("cluster", {})
-        tasks = [task for job in cluster.values() for task in job]
+        return [task for job in cluster.values() for task in job]
     except (ValueError, AttributeError, TypeError) as error:
         raise SettingsError(
             f"TF_CONFIG is {tf_config:.200}, which is no cluster in JSON. Unset it to "
             "train on this machine alone."
         ) from error
-    if len(tasks) > 1:
-        raise SettingsError(
-            f"TF_CONFIG names {len(tasks)} workers ({', '.join(map(str, tasks[:4]))}), "
-            "but training on several machines is not supported. Unset TF_CONFIG and "
-            "train on one; strategy='mirrored' uses all its GPUs."
-        )

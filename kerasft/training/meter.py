@@ -43,6 +43,15 @@ class Meter:
             self._warm = True
             self._clock, self._timed_from = time.perf_counter(), step
 
+    def position(self) -> dict:
+        """Step and sums of the last look, for one that goes on from here."""
+        return {"step": self.step, "sums": self._sums}
+
+    def go_to(self, position: dict):
+        """Be where another one was; the time begins anew."""
+        self.step, self._sums = position["step"], position["sums"]
+        self._timed_from, self._warm = self.step, False
+
     def read(self, step: int) -> dict[str, float]:
         """Mean loss, and what was done each second, since the last look.
 

@@ -167,11 +167,6 @@ class TrainingSettings(Settings):
         0, "epochs without a better one before stopping; 0: never", at_least(0)
     )
 
-    @property
-    def rate(self) -> float:
-        """The learning rate's peak, where none is given the usual one."""
-        return self.learning_rate or 5e-5
-
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterSettings(Settings):

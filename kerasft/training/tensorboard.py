@@ -84,6 +84,7 @@ class TensorBoard(keras.callbacks.Callback):
         )
         self._meter = Meter(task)
         self._first_step = int(number(task.optimizer.iterations))
+        self._steps = 0
         self._epochs_done = 0
         self._peak, self._rates = peak_of(task), []
         settings = self.hparams
@@ -132,6 +133,20 @@ class TensorBoard(keras.callbacks.Callback):
             self._write_report()
         for run in (self._train, self._validation, self._final):
             run.flush()
+
+    def resume_state(self):
+        """Where it is: for `Resume`."""
+        return {
+            "_first_step": self._first_step,
+            "_epochs_done": self._epochs_done,
+            "_steps": self._steps,
+            "meter": self._meter.position(),
+        }
+
+    def resume_from(self, state):
+        """Go on where another fit was: for `Resume`."""
+        self._meter.go_to(state.pop("meter"))
+        vars(self).update(state)
 
     @property
     def speed(self):

@@ -18,5 +18,6 @@ COMMANDS = Registry(
     inspect=("kerasft.workflows.inspect", "InspectSettings"),
     generate=("kerasft.workflows.generate", "GenerateSettings"),
     chat=("kerasft.workflows.chat", "ChatSettings"),
+    launch=("kerasft.workflows.launch", "LaunchSettings"),
     train_tokenizer=("kerasft.workflows.train_tokenizer", "TrainTokenizerSettings"),
 )

@@ -1,10 +1,12 @@
 """The command line: `kerasft COMMAND`, flags and recipes alike.
 
-Exit codes: 0; 2 for what the user can mend, with one message; 130 for Ctrl-C. Any
-other error is a defect and keeps its traceback. Nothing heavy is imported before a
+Exit codes: 0; 2 for what the user can mend, with one message; 3 for a worker whose
+fellows are lost; 130 for Ctrl-C, 143 for SIGTERM. Any other error is a defect and keeps
+its traceback. Nothing heavy is imported before a
 command runs.
 """
 
+import json
 import os
 import re
 import sys
@@ -18,6 +20,9 @@ from kerasft._errors import KerasftError
 from kerasft.workflows import COMMANDS
 from kerasft.workflows.console import ERRORS
 from kerasft.workflows.flags import parser_of, settings_from
+
+LOST = 3
+LOST_ERRORS = ("UnavailableError", "AbortedError", "DeadlineExceededError")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,7 +44,18 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         ERRORS.print("Interrupted.")
         return 130
+    except Exception as error:
+        if not _is_of_a_lost_worker(error):
+            raise
+        ERRORS.print(f"kerasft: another worker was lost: {str(error)[:200]}")
+        ERRORS.file.flush()
+        os._exit(LOST)  # The usual end would wait for the others.
     return 0
+
+
+def _is_of_a_lost_worker(error):
+    """Whether this process is one of several and cannot reach the others."""
+    return "TF_CONFIG" in os.environ and type(error).__name__ in LOST_ERRORS
 
 
 def parse(arguments: list[str] | None = None):
@@ -68,6 +84,9 @@ def parse(arguments: list[str] | None = None):
         parser_of_command = parser_of(settings, usage=usage, description=about)
         commands.add_subcommand(typed, parser_of_command, help=about)
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["launch"] and "--" in given:
+        place = given.index("--")
+        given[place:] = ["--command", json.dumps(given[place + 1 :])]
     parsed = parser.parse_args(_spelled_out(given))
     name = parsed.command.replace("-", "_")
     _, settings = _load(name)

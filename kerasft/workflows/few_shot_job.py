@@ -16,11 +16,12 @@ class FewShotJob(TextJob):
     task = "few_shot_classifier"
     library = "sentence-transformers"
     keeps_best = False
+    resumes = False
     own_settings = (*HEAD, "pooling", "normalise", "pairs_per_row", "strength")
     unused_settings = (
         *("warmup", "schedule", "weight_decay", "clip_norm", "layer_decay"),
         *("micro_batches", "tokens_per_batch", "jit_compile", "monitor", "patience"),
-        *("peft", "quantize"),
+        *("peft", "quantize", "save_steps", "save_minutes", "allow_changes"),
     )
 
     def resolved(self, settings, rows):

@@ -66,14 +66,6 @@ class FinetuneSettings(
         return JOBS[self.task]
 
     @property
-    def rate(self):
-        """The learning rate's peak; where none is given, what suits the adapter."""
-        method = self.method
-        if self.learning_rate is None and method is not None:
-            return method.learning_rate
-        return super().rate
-
-    @property
     def columns(self):
         """What the columns of the data files are."""
         kind = self.label_type or LABEL_TYPES.get(self.problem)

@@ -26,6 +26,8 @@ class Job:
     """What the Hugging Face hub calls the task."""
     takes_lines = True
     """Whether a line of text is all that a prediction needs."""
+    resumes = True
+    """Whether a fit that was ended goes on where it was."""
     keeps_best = True
     """Whether validation rows tell which epoch is the best."""
     verb = "fine-tuned"

@@ -6,6 +6,7 @@
     report.txt      the evaluation, for people
     figures/        the same as pictures
     README.md       the model card
+    resume/         snapshots to go on from; gone when the run is finished
     metrics.json    the evaluation, for programs; written last: the run is finished
 
 The trap: nothing of a folder that is no run of ours may be overwritten, and that must
@@ -16,6 +17,7 @@ import json
 import math
 import os
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 from kerasft._errors import SettingsError
@@ -56,6 +58,19 @@ def claim(out: str) -> Path:
             f"{RECIPE}, so it is no run of kerasft. Choose another folder."
         )
     return folder
+
+
+@contextmanager
+def place_of(folder: Path, chief: bool):
+    """Where a process of a run writes: its folder, or one for what nobody will read.
+
+    Of several workers all do the same, for what they compute they compute together.
+    """
+    if chief:
+        yield folder
+    else:
+        with tempfile.TemporaryDirectory() as place:
+            yield Path(place)
 
 
 def begin(folder: Path, recipe: str):

@@ -4,11 +4,37 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from kerasft.training.column_settings import ColumnSettings
-from kerasft.training.settings import Files, TrainingSettings, setting
+from kerasft.training.settings import (
+    Files,
+    Settings,
+    TrainingSettings,
+    above,
+    at_least,
+    setting,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunSettings(TrainingSettings):
+class ResumeSettings(Settings):
+    """Going on with an unfinished run."""
+
+    save_steps: int | None = setting(
+        None, "steps between two snapshots; null: by time", at_least(1)
+    )
+    save_minutes: float | None = setting(
+        None,
+        "minutes between two snapshots; null: as often as it costs under 1/60 of the "
+        "time",
+        above(0),
+    )
+    restart: bool = setting(False, "begin anew although `out` holds an unfinished run")
+    allow_changes: bool = setting(
+        False, "go on with a run although its settings or data have changed"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings(ResumeSettings, TrainingSettings):
     """Run."""
 
     train: Files = setting(help="rows to train on: a file, or several of one kind")

@@ -1,8 +1,9 @@
 """Train a task on rows, and leave a run folder behind, whatever the task is.
 
 Settings of a run in; a folder with the best checkpoint, its evaluation and the recipe
-out. All that a user can get wrong is found before the first step. The trap: the run
-counts as finished by its `metrics.json`, so that file is written last.
+out. All that a user can get wrong is found before the first step. A run that was ended
+before its time goes on. The trap: a run counts as finished by its `metrics.json`, so
+that file is written last.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -10,8 +11,9 @@ from pathlib import Path
 
 import kerasft as kft
 from kerasft._errors import SettingsError
+from kerasft.training.devices import is_chief
 from kerasft.training.settings import LossSettings, ModelSettings, TrainingSettings
-from kerasft.workflows import run_folder
+from kerasft.workflows import resuming, run_folder
 from kerasft.workflows.console import RESULTS
 from kerasft.workflows.estimate import print_estimate
 from kerasft.workflows.evaluation import write_report
@@ -40,31 +42,55 @@ class Run:
 def trained_run(settings) -> Run:
     """Train as `RunSettings` say, and write all that a run folder holds.
 
+    An unfinished run in the folder goes on where it was.
+
     Raises:
         KerasftError: settings, rows or a checkpoint that do not fit; nothing has been
             written then.
     """
-    settings = replace(settings, learning_rate=settings.rate)
-    job = settings.job
+    strategy = kft.strategy(settings.strategy)  # Before TensorFlow does anything else.
+    RESULTS.quiet = not is_chief(strategy)
     folder = run_folder.claim(settings.out)
+    try:
+        with run_folder.place_of(folder, is_chief(strategy)) as place:
+            return _trained(settings, strategy, folder, place)
+    finally:
+        RESULTS.quiet = False
+
+
+def _trained(settings, strategy, folder, place):
+    """The run.
+
+    Args:
+        settings: of the run.
+        strategy: to train in.
+        folder: of the run.
+        place: where this process writes; the same, but of workers who are not chief.
+    """
+    job = settings.job
     rows = read_training_rows(settings, job)
     for leak in rows.leaks():
         RESULTS.print(f"Warning: {leak}", style="yellow")
-    task, dataset = _prepare(settings, rows, job)
+    task, dataset, settings = _prepare(settings, strategy, rows, job)
     print_estimate(rows, task, dataset, settings.epochs)
     callbacks = _callbacks(task, settings, rows, job, folder)
-    recipe = replace(settings, **job.resolved(settings, rows))
-    run_folder.begin(folder, to_yaml(recipe))
+    asked = replace(settings, restart=False, allow_changes=False)
+    recipe = replace(asked, **job.resolved(settings, rows))
+    if job.resumes:
+        callbacks.append(resuming.resume_of(settings, folder, recipe))
+    run_folder.begin(place, to_yaml(recipe))
     history = job.fit(task, dataset, settings, rows, callbacks)
     if not any(isinstance(one, kft.BestCheckpoint) for one in callbacks):
-        task.save_trained(folder)
-    job.finish(task, rows, folder)
+        task.save_trained(place)
+    job.finish(task, rows, place)
     reports = {
         name: job.report(task, part, settings.batch_size, settings)
         for name, part in rows.parts.items()
         if name != "train"
     }
-    _write(folder, settings, rows, task, reports, history)
+    _write(place, settings, rows, task, reports, history)
+    if place == folder:
+        resuming.clear(folder)
     for name, report in reports.items():
         RESULTS.print(f"\n{name}\n\n{report.text()}")
     RESULTS.print(f"\nThe run is in {folder}.")
@@ -72,15 +98,17 @@ def trained_run(settings) -> Run:
     return Run(folder, task, metrics, history)
 
 
-def _prepare(settings, rows, job):
-    """The compiled task and its training batches, if it is fed such."""
+def _prepare(settings, strategy, rows, job):
+    """The compiled task, its training batches, if it is fed such, and all settings."""
     import keras
 
     keras.utils.set_random_seed(settings.seed)
-    with kft.strategy(settings.strategy).scope():
+    with strategy.scope():
         task = job.load(settings, rows)
         adapt(task, settings)
-        return task, job.prepare(task, settings, rows)
+        rate = settings.learning_rate or task.usual_learning_rate
+        settings = replace(settings, learning_rate=rate)
+        return task, job.prepare(task, settings, rows), settings
 
 
 def adapt(task, settings):

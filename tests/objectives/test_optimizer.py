@@ -12,11 +12,14 @@ from kerasft._errors import SettingsError
 from kerasft.objectives import adam_tensorflow, optimizer
 
 NUMBERS = {
+    "finite": True,
     "rate": 1e-2,
     "kept": 0.999,
     "scale": 0.3,
     "beta_1": 0.9,
     "beta_2": 0.999,
+    "new_1": 1 - 0.9,
+    "new_2": 1 - 0.999,
     "correction_1": 1 - 0.9**3,
     "correction_2": 1 - 0.999**3,
     "epsilon": 1e-8,
@@ -88,6 +91,32 @@ def test_schedules_equal_transformers(decay, warmup):
         )
         holder.step()
         reference.step()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("form", ["eager", "graph", "kernel"])
+def test_a_step_that_is_not_finite_changes_nothing(bad, form, monkeypatch):
+    if form == "kernel":  # As under a strategy.
+        monkeypatch.setattr(
+            adam_tensorflow, "mover", lambda formula: adam_tensorflow.move
+        )
+    weights = [keras.Variable(np.ones(shape, "float32")) for shape in ((3, 2), (2,))]
+    adam = kft.AdamW(0.1, weight_decay=0.1)
+
+    def apply(gradients):
+        adam.apply(gradients, weights)
+
+    apply = tf.function(apply) if form == "graph" else apply
+    good = [tf.ones((3, 2)), tf.ones(2)]
+    adam.build(weights)
+    apply(good)
+    kept = [v for v in adam.variables if "mean" in v.path or "square" in v.path]
+    before = [v.numpy() for v in [*weights, *kept]]
+    apply([tf.constant([[bad, 1.0]] * 3), good[1]])
+    for now, then in zip([*weights, *kept], before, strict=True):
+        np.testing.assert_array_equal(now.numpy(), then)
+    apply(good)
+    assert (weights[0].numpy() < before[0]).all()
 
 
 def test_layer_rates_fall_from_the_head_to_the_embeddings():

@@ -246,10 +246,12 @@ def test_names_are_looked_at(task):
         task.set_adapter("two")
 
 
-def test_a_summary_says_what_share_is_trained(task):
+def test_a_summary_says_what_share_is_trained(task, capsys):
     task.add_adapter(kft.LoRA(rank=2))
     told = []
     task.summary(print_fn=told.append)
+    task.summary()  # To the terminal.
+    assert told[-1] in capsys.readouterr().out
     shares = task.adapter_shares
     assert shares.trained == sum(w.numpy().size for w in task.trainable_variables)
     assert shares.head == 32 * 32 + 32 + 3 * 32 + 3

@@ -1,8 +1,9 @@
-"""A program: train on one device or two logical CPUs, save the trained weights.
+"""A program: train on one device or several, save what came of it.
 
-    two_devices.py CHECKPOINT KIND OUT.npz
+    two_devices.py CHECKPOINT KIND OUT.npz CASE...
 
-KIND is a strategy; the checkpoint must be without dropout, whose masks differ.
+KIND is a strategy: "mirrored" on two logical CPUs, "multi_worker" as one of two
+processes. The checkpoint must be without dropout, whose masks differ.
 """
 
 import sys
@@ -16,6 +17,7 @@ from tiny_tasks import LABELS, tiny_documents, tiny_rows
 
 import kerasft as kft
 from kerasft.training.callbacks import StopOnNaN
+from kerasft.training.devices import is_chief
 
 ROWS = 33  # In batches of 16 the last one leaves a replica without any row.
 # A large epsilon: where the true gradient is 0, Adam would make steps of rounding.
@@ -34,6 +36,11 @@ CASES = {
     },
     "lora": lambda: {"optimizer": kft.AdamW(1e-2, **CLIPPED)},
     "adalora": lambda: {"optimizer": kft.AdamW(1e-2, **CLIPPED)},
+    "steps": lambda: {
+        "optimizer": kft.AdamW(1e-2, **CLIPPED),
+        "steps_per_execution": 3,
+    },
+    "xla": lambda: {"optimizer": kft.AdamW(1e-2, **CLIPPED), "jit_compile": True},
 }
 ADAPTERS = {
     "lora": kft.LoRA(rank=2, targets="all-linear"),
@@ -83,7 +90,7 @@ def overflow(folder, strategy, bad):
         gradients = [
             tf.fill(v.shape, tf.cast(value, v.dtype)) for v in task.trainable_variables
         ]
-        gradients = task._sum_over_replicas(context, gradients)
+        gradients = task.sum_over_replicas(context, gradients)
         task.optimizer.apply(gradients, task.trainable_variables)
 
     strategy.run(step)
@@ -112,7 +119,7 @@ def with_callbacks(folder, log_dir):
     return sorted(points)
 
 
-def main(folder, kind, out):
+def main(folder, kind, out, *cases):
     if kind == "mirrored":
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(
@@ -121,16 +128,24 @@ def main(folder, kind, out):
     found = {}
     strategy = kft.strategy(kind)
     with strategy.scope():
-        for case in CASES:
+        for case in cases:
             task, change, history = train(folder, case)
             found[f"{case}/change"] = change
             found[f"{case}/history"] = [history[name][0] for name in sorted(history)]
             if case != "sgd":
                 found[f"{case}/norm"] = number(task.optimizer.gradient_norm)
+            if case == "sgd":
+                found["predicted"] = task.predict_rows(tiny_rows(21), 8)
+                found["outputs"] = task.predict_on_batch(
+                    next(iter(task.dataset(tiny_rows(5))))[0]
+                )
         found["tags"] = with_callbacks(folder, Path(out).parent / f"logs-{kind}")
-        for bad in (0, 1, -1):
-            found[f"overflow/{bad}"] = np.array(overflow(folder, strategy, bad), float)
-    np.savez(out, replicas=strategy.num_replicas_in_sync, **found)
+        if kind != "multi_worker":
+            for bad in (0, 1, -1):
+                told = overflow(folder, strategy, bad)
+                found[f"overflow/{bad}"] = np.array(told, float)
+    if is_chief(strategy):
+        np.savez(out, replicas=strategy.num_replicas_in_sync, **found)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import json
 import pytest
 from workflow_files import FINETUNE
 
+import kerasft as kft
 from kerasft.workflows import cli
 
 LORA = "--peft lora --peft.rank 2 --peft.targets [query,value]".split()
@@ -12,10 +13,10 @@ LORA = "--peft lora --peft.rank 2 --peft.targets [query,value]".split()
 
 @pytest.fixture(scope="module")
 def adapted(workplace):
-    """A finished run with LoRA."""
+    """A finished run with LoRA, with the learning rate that suits it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(workplace)
-        assert cli.main([*FINETUNE, *LORA, "--out", "runs/lora"]) == 0
+        assert cli.main([*FINETUNE[:-2], *LORA, "--out", "runs/lora"]) == 0
     return workplace / "runs" / "lora"
 
 
@@ -45,14 +46,19 @@ def test_the_recipe_brings_the_method_back_and_flags_change_it(adapted, here):
     assert settings.method is None
 
 
-def test_a_learning_rate_that_is_not_given_is_the_methods_own(here):
-    given = "finetune --checkpoint tiny --train train.csv --out x".split()
-    rates = {"": 5e-5, "--peft lora": 5e-4, "--peft ia3": 5e-3}
-    for flags, rate in rates.items():
-        _, settings = cli.parse([*given, *flags.split()])
-        assert settings.rate == rate
-    _, settings = cli.parse([*given, "--peft", "ia3", "--learning-rate", "1e-3"])
-    assert settings.rate == 1e-3
+def test_a_learning_rate_that_is_not_given_is_what_suits_the_method(workplace):
+    task = kft.TextClassifier.from_pretrained(workplace / "tiny", labels=("a", "b"))
+    assert task.usual_learning_rate == 5e-5
+    for method, rate in ((kft.IA3(), 5e-3), (kft.LoRA(), 4e-3)):  # 32 wide: the most.
+        task.add_adapter(method, method.kind)
+        assert task.usual_learning_rate == rate
+        task.compile()
+        assert task.optimizer.schedule.peak == rate
+    assert kft.LoRA().rate_for(768) == 1e-3 and kft.LoRA().rate_for(1024) == 7.5e-4
+
+
+def test_the_recipe_holds_the_learning_rate_that_was_taken(adapted):
+    assert "learning_rate: 0.004" in (adapted / "recipe.yaml").read_text()
 
 
 def test_its_run_is_evaluated_and_predicted_with(adapted, here, capsys):

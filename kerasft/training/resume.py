@@ -1,0 +1,288 @@
+"""The Resume callback: a fit that is killed at any moment goes on where it was.
+
+The same script, run again, ends with the same weights as if nothing had happened: to
+the last bit on a CPU, with the same versions and as many threads. Snapshots are taken
+at the start of a step, when the state is that of all steps before; the dropout's seeds,
+the place in the data and the callbacks' state are part of it.
+"""
+
+import signal
+import sys
+import threading
+import time
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras
+
+from kerasft._errors import SettingsError
+from kerasft.tasks.step import batches_of
+from kerasft.training import snapshot
+from kerasft.training.devices import is_chief, require_tensorflow, several_workers
+from kerasft.training.fingerprint import VERSIONS, differences, fingerprint
+from kerasft.training.fit_state import FitState, make_variables
+from kerasft.training.replay import Replay, ReplayingCallbacks
+from kerasft.training.run_lock import RunLock
+
+LEAST_SECONDS = 30.0
+SHARE = 60  # A snapshot takes at most one in so many seconds.
+STEPS_OF_SEVERAL_WORKERS = 200
+
+
+class Resume(keras.callbacks.Callback):
+    """Keep snapshots of a fit, and continue from the newest when it is run again.
+
+    `task.fit(..., callbacks=[kerasft.Resume("saved_models/reviews/resume")])`. It is
+    the last callback to act, wherever it stands in the list. SIGTERM and Ctrl-C take a
+    snapshot before they end the process; a fit that was finished only loads its end.
+
+    In the fit of a Keras model that is no task of kerasft the other callbacks begin
+    anew, and the dataset must come in the same order in each epoch.
+
+    Args:
+        folder: of the snapshots; one for each fit. One process at a time may use it; of
+            several workers all do, and the chief writes.
+        save_steps: steps between two snapshots.
+        save_minutes: minutes between two. None, without `save_steps`: as often as it
+            costs less than 1/60 of the time, but at most every 30 seconds; of several
+            workers every 200 steps.
+        keep: snapshots that are kept; the older ones are fallbacks.
+        allow_changes: go on although data or settings have changed since.
+
+    Raises:
+        SettingsError: numbers out of bounds; when the fit begins: another process uses
+            the folder, or data or settings have changed, all of them listed.
+        CheckpointError: when the fit begins: the snapshot is of another model.
+    """
+
+    def __init__(
+        self, folder, *, save_steps=None, save_minutes=None, keep=2, allow_changes=False
+    ):
+        super().__init__()
+        numbers = {"save_steps": save_steps, "save_minutes": save_minutes, "keep": keep}
+        wrong = [f"{k} is {v}" for k, v in numbers.items() if v is not None and v <= 0]
+        if wrong:
+            raise SettingsError(f"{', '.join(wrong)}; it must be above 0.")
+        self.folder = Path(folder)
+        self.save_steps, self.save_minutes = save_steps, save_minutes
+        self.keep, self.allow_changes = keep, allow_changes
+        self.resumed_from = None
+        self._state = self._lock = self._replay = None
+        self._signal, self._handlers = None, {}
+
+    # --- the fit as a whole
+
+    @contextmanager
+    def around_fit(self, task, data, options):
+        """What `Task.fit` does while this callback is in its list.
+
+        Yields:
+            The options of `fit`, with callbacks that leave out what was done before.
+        """
+        others = [one for one in options.get("callbacks") or () if one is not self]
+        if not any(isinstance(one, keras.callbacks.History) for one in others):
+            others.append(keras.callbacks.History())
+        try:
+            self._open(task, data, options.get("epochs", 1), others)
+            verbose = options.get("verbose", "auto")
+            callbacks = ReplayingCallbacks(
+                [*others, self],
+                replay=self._replay,
+                add_progbar=verbose != 0,
+                model=task,
+                verbose=verbose,
+                epochs=options.get("epochs", 1),
+                steps=_length(data),
+            )
+            yield options | {"callbacks": callbacks}
+        finally:
+            self._close()
+
+    def _open(self, model, data, epochs, others):
+        """Find out where to begin, before anything is changed."""
+        require_tensorflow("kerasft.Resume")
+        strategy = model.distribute_strategy
+        self._writes = is_chief(strategy)
+        if self._writes:
+            self._lock = RunLock(self.folder)
+        with strategy.scope():
+            make_variables(model, data)
+        if several_workers(strategy) and not self.save_steps:
+            self.save_steps = STEPS_OF_SEVERAL_WORKERS
+        self._epochs = epochs
+        self._state = FitState(model, others)
+        self._print = fingerprint(model, data, epochs)
+        self._found, problems = snapshot.newest(self.folder)
+        for problem in problems:
+            warnings.warn(f"{problem} An earlier snapshot is used.", stacklevel=2)
+        place = (0, 0)
+        if self._found is not None:
+            self._compare(self._found.state["fingerprint"])
+            place = tuple(self._found.state["place"])
+        passing = others and batches_of(data) is None and place[0] < epochs
+        self._replay = Replay(model, place, batches_of(data), passes_epochs=passing)
+
+    def _compare(self, then):
+        """Refuse to go on with something else, or warn."""
+        found = differences(then, self._print)
+        if not found:
+            return
+        lines = [f"{g} {name}: was {old}, is {new}" for g, name, old, new in found]
+        told = f"{self._found.path}: since this snapshot was taken,\n  "
+        told += "\n  ".join(lines)
+        if self.allow_changes or all(group == VERSIONS for group, *_ in found):
+            warnings.warn(f"{told}\nThe weights may be others for it.", stacklevel=2)
+            return
+        raise SettingsError(
+            f"{told}\nRun it as it was, begin anew in another folder, or go on with "
+            "these changes: allow_changes."
+        )
+
+    def _close(self):
+        """Leave everything as it was before the fit."""
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
+        if self._replay is not None:
+            self._replay.close()
+        if self._lock is not None:
+            self._lock.release()
+        self._state = self._lock = self._replay = None
+
+    # --- moments of the fit
+
+    def on_train_begin(self, logs=None):
+        """Put back the newest snapshot, if there is one."""
+        if self._state is None:  # In the fit of a model that knows nothing of this.
+            self._open(self.model, None, self.params["epochs"], ())
+        if self._found is not None:
+            self._state.put_back(self._found)
+            self._state.put_into_callbacks()
+            self.resumed_from = self._found.step
+            self._tell(_going_on(self._found, self._epochs))
+        self._replay.begin()
+        self._listen()
+        self._saved_at = time.monotonic()
+        self._pause = LEAST_SECONDS
+        self._saved_step = self._step()
+        self._held = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Put back what Keras and the callbacks have just emptied."""
+        self._epoch = epoch
+        self._replay.begin_epoch(epoch)
+        if self._replay.enters(epoch):
+            self._state.put_back_metrics()
+            self._state.put_into_callbacks()
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Take a snapshot if one is due; `batch` steps of the epoch are done."""
+        self._look(self._epoch, batch)
+
+    def on_test_begin(self, logs=None):
+        """The epoch's steps are done; Keras is about to empty the metrics."""
+        if self._state is None:
+            return  # An evaluation of its own.
+        self._look(self._epoch, self._replay.done)
+        self._held = self._state.metrics()
+
+    def on_test_batch_begin(self, batch, logs=None):
+        """End here if that is asked for; the validation begins anew then."""
+        if self._signal:
+            self._look(self._epoch, self._replay.done)
+
+    def on_test_end(self, logs=None):
+        """Forget the metrics of training."""
+        self._held = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Take a snapshot if one is due, from where the next epoch begins."""
+        self._look(epoch + 1, 0)
+
+    def on_train_end(self, logs=None):
+        """Keep the end, so that the fit is known to be finished."""
+        self._save((self._epochs, 0))
+        self._close()
+
+    # --- snapshots
+
+    def _look(self, epoch, step):
+        if self._signal:
+            self._save((epoch, step))
+            self._stop()
+        elif self._is_due():
+            self._save((epoch, step))
+
+    def _is_due(self):
+        if self.save_steps:
+            return self._step() - self._saved_step >= self.save_steps
+        seconds = time.monotonic() - self._saved_at
+        minutes = self.save_minutes
+        return seconds >= (self._pause if minutes is None else 60 * minutes)
+
+    def _save(self, place):
+        """Write a snapshot; without one a fit goes on, but not without a word."""
+        if not self._state.is_finite():
+            return  # The last good one is kept.
+        began, step = time.monotonic(), self._step()
+        arrays, state = self._state.taken(self._held)
+        state |= {"place": list(place), "fingerprint": self._print}
+        if self._writes:
+            try:
+                snapshot.write(self.folder, step, arrays, state)
+                snapshot.thin_out(self.folder, self.keep)
+            except OSError as error:
+                warnings.warn(
+                    f"No snapshot of step {step}: {error}. The earlier ones are "
+                    "intact, and training goes on.",
+                    stacklevel=2,
+                )
+        self._saved_at, self._saved_step = time.monotonic(), step
+        self._pause = max(LEAST_SECONDS, SHARE * (self._saved_at - began))
+
+    def _step(self):
+        return int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
+
+    # --- signals
+
+    def _listen(self):
+        """Let SIGTERM and Ctrl-C wait for a snapshot; a second one does not."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._handlers[number] = signal.signal(number, self._asked)
+
+    def _asked(self, number, frame):
+        if self._signal:
+            signal.signal(number, self._handlers.get(number, signal.SIG_DFL))
+            signal.raise_signal(number)
+        self._signal = number
+
+    def _stop(self):
+        number, self._signal = self._signal, None
+        self._tell(f"Stopped at step {self._step()}. The same command goes on there.")
+        self._close()
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        sys.exit(128 + number)
+
+    def _tell(self, message):
+        if self._writes and self.params.get("verbose"):
+            sys.stdout.write(f"{message}\n")
+
+
+def _going_on(found, epochs):
+    epoch, step = found.state["place"]
+    if epoch >= epochs:
+        return (
+            f"{found.path}: this fit is finished, its weights are loaded. To train "
+            "anew, delete the folder or name another."
+        )
+    return f"Going on from {found.path}: epoch {epoch + 1}, step {step + 1}."
+
+
+def _length(data):
+    """Batches of an epoch, or None."""
+    length = int(getattr(data, "cardinality", lambda: -1)())
+    return length if length > 0 else None

@@ -1,0 +1,149 @@
+"""Start several workers of one command on this machine, to try training on many.
+
+Each gets a `TF_CONFIG` of its own, as a cluster would give it. When one of them is lost
+the others cannot go on, so all are ended and started again; with the snapshots of a run
+they go on where they were.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from kerasft._errors import KerasftError, SettingsError
+from kerasft.training.settings import Settings, at_least, setting
+from kerasft.workflows.console import ERRORS
+
+MISTAKE = 2
+PATIENCE = 20  # seconds that a worker has to end when it is asked to
+LINES = 15
+
+
+class LaunchError(KerasftError, RuntimeError):
+    """The workers have failed, and have been started again as often as allowed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchSettings(Settings):
+    """Launch."""
+
+    workers: int = setting(2, "processes to start", at_least(1))
+    restarts: int = setting(
+        3, "how often all are started again after one was lost", at_least(0)
+    )
+    command: list[str] = setting(help="what each runs; on the command line after --")
+
+    def conflicts(self):
+        """Settings that do not go together, one sentence each."""
+        problems = super().conflicts()
+        if not self.command or self.command[0] not in ("finetune", "pretrain"):
+            problems.append(
+                "what follows -- is a command that trains: kerasft launch --workers 2 "
+                "-- finetune ..."
+            )
+        return problems
+
+
+def launch(settings: LaunchSettings):
+    """Start several workers of a command on this machine, to try distributed training.
+
+    Raises:
+        SettingsError: the command of the workers is refused; the first one tells why.
+        LaunchError: workers were lost too often.
+    """
+    command = [sys.executable, "-m", "kerasft", *settings.command]
+    for attempt in range(settings.restarts + 1):
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            codes = _watched(_start(command, settings.workers, folder))
+            if not any(codes):
+                return
+            if MISTAKE in codes:
+                raise SettingsError("The workers refuse their command; see above.")
+            told = _last_words(folder)
+        left = settings.restarts - attempt
+        ERRORS.print(f"A worker was lost (exit codes {codes}).\n{told}")
+        if left:
+            ERRORS.print(f"Starting all again; {left} more times at most.")
+    raise LaunchError(f"The workers failed {settings.restarts + 1} times; see above.")
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine that nobody uses now."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def _start(command, count, folder):
+    """Start the workers; the first one's output is ours, the others' goes to files."""
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(count)]
+    workers = []
+    for index in range(count):
+        task = {"type": "worker", "index": index}
+        cluster = {"cluster": {"worker": addresses}, "task": task}
+        environment = os.environ | {"TF_CONFIG": json.dumps(cluster)}
+        with (folder / str(index)).open("w") as log:
+            output = {"stdout": log, "stderr": log} if index else {}
+            workers.append(subprocess.Popen(command, env=environment, **output))
+    return workers
+
+
+def _watched(workers):
+    """Wait until all have ended, and end all when one has failed; the exit codes."""
+
+    def pass_on(number, frame):
+        for worker in workers:
+            worker.send_signal(number)
+
+    # Ctrl-C reaches the workers without us; here it must not end the waiting.
+    before = {
+        signal.SIGTERM: signal.signal(signal.SIGTERM, pass_on),
+        signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
+    }
+    try:
+        while any(worker.poll() is None for worker in workers):
+            time.sleep(0.2)
+            if any(worker.poll() for worker in workers):
+                break
+    finally:
+        codes = [worker.poll() for worker in workers]
+        _end(workers)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    found = [code for code in codes if code is not None]
+    if 128 + signal.SIGTERM in found or 128 + signal.SIGINT in found:
+        sys.exit(max(found))
+    return found
+
+
+def _end(workers):
+    """Ask all that still run to end, and kill those that do not."""
+    for worker in workers:
+        if worker.poll() is None:
+            worker.terminate()
+    for worker in workers:
+        try:
+            worker.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            worker.kill()
+            worker.wait()
+
+
+def _last_words(folder):
+    """The end of what the other workers have said."""
+    found = []
+    for file in sorted(folder.iterdir()):
+        lines = file.read_text(errors="replace").splitlines()[-LINES:]
+        if lines:
+            found.append(f"worker {file.name} said last:\n  " + "\n  ".join(lines))
+    return "\n".join(found)

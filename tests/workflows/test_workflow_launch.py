@@ -1,0 +1,65 @@
+"""Several workers of one command on this machine."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from workflow_files import FINETUNE
+
+import kerasft as kft
+from kerasft._errors import SettingsError
+from kerasft.training import snapshot
+from kerasft.workflows import cli
+
+TRAIN = [*FINETUNE, "--epochs", "3", "--batch-size", "8", "--save-steps", "1"]
+
+
+def test_what_follows_the_dashes_is_the_workers_command():
+    given = ["launch", "--workers", "3", "--", *TRAIN, "--out", "x"]
+    _, settings = cli.parse(given)
+    assert settings.workers == 3
+    assert settings.command == [*TRAIN, "--out", "x"]
+
+
+def test_only_training_is_launched(refused):
+    assert "what follows -- is a command that trains" in refused(
+        "launch", "--workers", "2", "--", "predict", "run", "--data", "x.csv"
+    )
+
+
+def test_a_mistake_of_the_workers_is_told_once_and_not_tried_again(here, capfd):
+    settings = kft.LaunchSettings(
+        workers=1, command=["finetune", "--checkpoint", "none", "--train", "no.csv"]
+    )
+    with pytest.raises(SettingsError, match="refuse their command"):
+        kft.launch(settings)
+    assert capfd.readouterr().err.count("kerasft: error") == 1
+
+
+@pytest.mark.slow
+def test_workers_one_of_whom_is_killed_end_with_the_same_files(here):
+    def launched(out):
+        command = [sys.executable, "-m", "kerasft", "launch", "--workers", "2", "--"]
+        return subprocess.Popen([*command, *TRAIN, "--out", out])
+
+    assert launched("runs/unharmed").wait() == 0
+    launcher = launched("runs/harmed")
+    place = here / "runs" / "harmed" / "resume"
+    while len(snapshot.all_in(place)) < 2:
+        time.sleep(0.01)
+    children = subprocess.check_output(
+        ["pgrep", "-P", str(launcher.pid)], text=True
+    ).split()
+    os.kill(int(children[-1]), signal.SIGKILL)
+    assert launcher.wait() == 0
+    runs = [here / "runs" / name for name in ("harmed", "unharmed")]
+    harmed, unharmed = ((run / "model.safetensors").read_bytes() for run in runs)
+    assert harmed == unharmed
+    # Sums that the workers share out again are rounded.
+    harmed, unharmed = (json.loads((run / "history.json").read_text()) for run in runs)
+    for name, values in unharmed.items():
+        assert harmed[name] == pytest.approx(values, rel=1e-6)
