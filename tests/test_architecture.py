@@ -25,6 +25,7 @@ ONE_FILE_EACH = (
 )
 PLACES = {
     "tensorflow": (*DATA, *ONE_FILE_EACH),
+    "jax": ("tasks/step_jax.py", "training/jax_devices.py"),
     "tensorflow_text": ("serving",),
     "tensorflow_datasets": ("data",),
     "tensorboard": ("training",),

@@ -6,7 +6,7 @@ divides Σ(loss·weight) by the weights of the *global* batch, merges repeated r
 embedding gradients, sums gradients over replicas once, and lets the optimizer clip
 after that. Micro batches run one after the other inside it, under the same divisor.
 
-The only file of `tasks` that knows TensorFlow.
+The only file of `tasks` that knows TensorFlow; `step_jax.py` is its twin.
 """
 
 import keras
@@ -226,6 +226,11 @@ def _agree_on_overflow(context, gradients):
 def batches_of(data):
     """The `Batches` behind a dataset of ours, or None."""
     return vars(data).get("batches") if isinstance(data, tf.data.Dataset) else None
+
+
+def as_data(batches):
+    """Batches as what `fit` takes."""
+    return batches.dataset()
 
 
 def prepared(data, vocab_size):

@@ -9,13 +9,15 @@ import json
 import os
 
 import keras
-import tensorflow as tf
 
 from kerasft._errors import SettingsError
 from kerasft._registry import Registry
 
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
 
-def strategy(kind: str = "auto"):
+
+def strategy(kind: str = "auto", *, split: int | None = None):
     """The strategy to build and train a task in.
 
     Args:
@@ -23,15 +25,24 @@ def strategy(kind: str = "auto"):
             TensorFlow. "none": plain TensorFlow, which uses the first GPU or the CPU.
             "one": the first GPU or the CPU, as a strategy. "mirrored": a copy of the
             task on each GPU, without GPUs on each logical CPU. "tpu": all TPU cores.
+            On JAX see `jax_devices.strategy`, which has "model_parallel", too.
+        split: of "model_parallel": devices that share one model; None: all.
 
     Returns:
-        A `tf.distribute.Strategy`; its `scope()` may be entered in every case.
+        A `tf.distribute.Strategy`, on JAX a `JaxDevices`; its `scope()` may be entered
+        in every case.
 
     Raises:
         UnknownNameError: no such kind.
         SettingsError: the devices are not there; `TF_CONFIG` names several workers,
             which is not supported; Keras runs on another backend.
     """
+    if keras.backend.backend() == "jax":
+        from kerasft.training import jax_devices
+
+        return jax_devices.strategy(kind, split)
+    if kind == "model_parallel" or split is not None:
+        require_jax(f"strategy('{kind}', split={split})")
     make = STRATEGIES[kind]
     require_tensorflow("kerasft.strategy")
     _raise_if_several_workers(os.environ.get("TF_CONFIG"))
@@ -60,6 +71,18 @@ def require_tensorflow(what: str):
             f"{what} works on the TensorFlow backend, but Keras runs on {backend}. "
             "Set KERAS_BACKEND=tensorflow, or do without."
         )
+
+
+def require_jax(what: str):
+    """Refuse what only JAX can do.
+
+    Raises:
+        SettingsError: always.
+    """
+    raise SettingsError(
+        f"{what} splits a model over devices, which needs the JAX backend. Set "
+        "KERAS_BACKEND=jax before Keras loads, or take 'auto': a copy on each device."
+    )
 
 
 def _auto():
