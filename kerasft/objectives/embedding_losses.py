@@ -1,10 +1,10 @@
 """Losses of embedders, for vectors (batch, columns, width) of rows of several texts.
 
 The formulas are in `similarity.py`; here they get their rows: which columns, which
-labels. `EMBEDDING_LOSSES` has them by name. Rows whose label is the integer -100 only fill up a
-batch: no other row meets them. The trap: with the in-batch losses each row's value
-depends on the others of its batch, so these batches cannot be worked through in parts;
-on several replicas of TensorFlow a row meets those of its own replica.
+labels. `EMBEDDING_LOSSES` has them by name. Rows whose label is the integer -100 only
+fill up a batch: no other row meets them. The trap: with the in-batch losses each row's
+value depends on the others of its batch, so these batches cannot be worked through in
+parts; on several replicas of TensorFlow a row meets those of its own replica.
 """
 
 from keras import ops

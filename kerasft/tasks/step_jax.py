@@ -295,7 +295,7 @@ def _mean(sums, weights):
 
 
 def _dealt(array, parts):
-    """(rows, ...) as (parts, rows / parts, ...); the last row fills up the last ones."""
+    """(rows, ...) as (parts, rows / parts, ...), the last row repeated to fit."""
     short = -array.shape[0] % parts
     if short:
         last = ops.repeat(array[-1:], short, axis=0)

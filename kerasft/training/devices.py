@@ -42,7 +42,7 @@ def strategy(kind: str = "auto", *, split: int | None = None):
 
         return jax_devices.strategy(kind, split)
     if kind == "model_parallel" or split is not None:
-        require_jax(f"strategy('{kind}', split={split})")
+        raise_no_split(f"strategy('{kind}', split={split})")
     make = STRATEGIES[kind]
     require_tensorflow("kerasft.strategy")
     _raise_if_several_workers(os.environ.get("TF_CONFIG"))
@@ -73,8 +73,8 @@ def require_tensorflow(what: str):
         )
 
 
-def require_jax(what: str):
-    """Refuse what only JAX can do.
+def raise_no_split(what: str):
+    """Say that only JAX can do this.
 
     Raises:
         SettingsError: always.

@@ -1,0 +1,162 @@
+"""A program: train on JAX, first without TensorFlow, then on one and two devices.
+
+    jax_program.py FOLDER OUT.npz
+
+FOLDER holds what `jax_cases.save_checkpoints` has written.
+"""
+
+import importlib
+import sys
+import time
+from pathlib import Path
+
+sys.modules["tensorflow"] = None  # As on a machine that has none.
+
+import jax_cases as cases  # noqa: E402
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+from tiny_tasks import LABELS, tiny_rows  # noqa: E402
+
+import kerasft as kft  # noqa: E402
+from kerasft._errors import DataError, SettingsError  # noqa: E402
+
+FOLDERS = ("layers", "models", "objectives", "peft", "tasks", "sampling")
+PACKAGE = Path(kft.__file__).parent
+STARTED = time.perf_counter()
+
+
+def note(what):
+    """Tell whoever runs this by hand, and the log of a failure, how far it came."""
+    sys.stdout.write(f"{time.perf_counter() - STARTED:6.1f} s  {what}\n")
+    sys.stdout.flush()
+
+
+class Dictionaries(keras.utils.PyDataset):
+    """Batches as a user may make them."""
+
+    def __init__(self, batches):
+        super().__init__()
+        self.batches = batches
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __getitem__(self, index):
+        return self.batches[index]
+
+
+def without_tensorflow(folder, found):
+    for module in [m for f in FOLDERS for m in sorted((PACKAGE / f).glob("*.py"))]:
+        if not module.stem.endswith("tensorflow"):
+            place = module.relative_to(PACKAGE.parent).with_suffix("")
+            importlib.import_module(".".join(place.parts))
+    task = cases.opened(folder, "text_classifier")
+    rows = tiny_rows(cases.ROWS)
+    batches = task.dataset(rows, 8, training=True, seed=1, max_shapes=1)
+    assert isinstance(batches, keras.utils.PyDataset)
+    as_they_are = [batches[i] for i in range(len(batches))]
+    batches.batches.epoch = 0
+    inputs = {
+        name: np.concatenate([x[name] for x, _ in as_they_are])
+        for name in as_they_are[0][0]
+    }
+    labels = np.concatenate([y for _, y in as_they_are])
+    ways = {
+        "dataset": (batches, {}),
+        "py_dataset": (Dictionaries(as_they_are), {}),
+        "generator": ((batch for batch in as_they_are), {"steps_per_epoch": 3}),
+        "arrays": (inputs, {"y": labels, "batch_size": 8, "shuffle": False}),
+    }
+    start = task.get_weights()
+    for way, (data, options) in ways.items():
+        task.set_weights(start)
+        task.compile(keras.optimizers.SGD(0.5))
+        history = task.fit(data, verbose=0, **options).history
+        found[f"bare/{way}/loss"] = history["loss"]
+        found[f"bare/{way}/weights"] = cases.flat(task.weights)
+    valid = task.dataset(rows, 8, max_shapes=1)
+    logits = task.predict(valid, verbose=0)
+    found["bare/evaluate"] = task.evaluate(valid, verbose=0)
+    found["bare/predict"] = logits
+    found["bare/texts"] = [one["score"] for one in task.predict_text(rows.texts())]
+    found["bare/true"] = np.exp(logits).max(-1) / np.exp(logits).sum(-1)
+    bad = [({"input_ids": np.full((2, 3), 999)}, np.zeros(2, "int32"))]
+    for data in (Dictionaries(bad), iter_of(bad)):
+        try:
+            task.evaluate(data, verbose=0)
+        except DataError as error:
+            assert "999" in str(error)
+        else:
+            raise AssertionError("ids that the model does not have")
+    assert sys.modules["tensorflow"] is None
+
+
+def iter_of(batches):
+    yield from batches
+
+
+def on_devices(folder, found):
+    for kind, options, some in (
+        ("none", {}, cases.CASES),
+        ("mirrored", {}, cases.CASES),
+        ("model_parallel", {}, ("sgd", "micro_batches", "causal_lm")),
+        ("model_parallel", {"split": 1}, ("sgd",)),
+    ):
+        strategy = kft.strategy(kind, **options)
+        name = kind + str(options.get("split", ""))
+        found[f"{name}/reason"] = strategy.reason
+        found[f"{name}/replicas"] = strategy.num_replicas_in_sync
+        for case in some:
+            with strategy.scope():
+                task, change, history = cases.run_case(folder, case)
+            found[f"{name}/{case}/change"] = change
+            found[f"{name}/{case}/history"] = list(history.values())
+            if case == "sgd":
+                rows = tiny_rows(13)
+                found[f"{name}/scores"] = [
+                    one["score"] for one in task.predict_text(rows.texts())
+                ]
+                data = task.dataset(rows, 4, max_shapes=1)
+                found[f"{name}/predict"] = task.predict(data, verbose=0)
+                kernel = task.backbone.get_layer("block_0").mlp.up_proj.kernel
+                shards = kernel.value.addressable_shards
+                found[f"{name}/shard"] = shards[0].data.shape
+                found[f"{name}/devices"] = len(shards)
+                refused(task)
+            note(f"{name} {case}")
+    keras.distribution.set_distribution(None)
+
+
+def refused(task):
+    """Data that cannot be shared out say so."""
+    if task.distribute_strategy.num_replicas_in_sync == 1:
+        return
+    try:
+        task.evaluate(iter([({}, 0)]), verbose=0)
+    except SettingsError as error:
+        assert "several devices" in str(error)
+    else:
+        raise AssertionError("an iterator")
+
+
+def main(folder, output):
+    folder, found = Path(folder), {}
+    without_tensorflow(folder, found)
+    note("without TensorFlow")
+    del sys.modules["tensorflow"]
+    for name in cases.CURVES:
+        for adapter in (None, "lora"):
+            found[f"curve/{name}/{adapter}"] = cases.curve(folder, name, adapter)
+            note(f"curve {name} {adapter}")
+    on_devices(folder, found)
+    task = cases.opened(folder, "text_classifier")
+    task.compile(keras.optimizers.SGD(0.5), rdrop_alpha=1.0)
+    found["rdrop"] = task.fit(
+        task.dataset(tiny_rows(8), 8, training=True), verbose=0
+    ).history["loss"]
+    assert tuple(LABELS) == task.labels
+    np.savez(output, **found)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
