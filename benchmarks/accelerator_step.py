@@ -11,7 +11,7 @@ A warm-up fit compiles; then one fit of so many steps is timed, best of three. A
 that does not fit the memory is told and passed over.
 
 The share is of the floating-point operations that the model needs (6 a weight and
-token, 4 where the weight is frozen, and 12 x blocks x width x length for attention) over
+token, 4 where the weight is frozen, 12 x blocks x width x length for attention) over
 the device's peak: of its data sheet where the table below knows it, of a matrix product
 measured here where not, or what --peak-tflops says.
 """

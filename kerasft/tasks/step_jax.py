@@ -50,6 +50,25 @@ class TrainStep:
             # So that Keras does not list it among the other metrics, too.
             object.__setattr__(self, "_loss_tracker", tracker)
 
+    def loss_sums(self):
+        """Σ(loss·weight) and Σ weight of the epoch so far, on the device.
+
+        While a fit runs the variables are empty, and the next step takes these arrays
+        for its own: copy what is to be kept.
+        """
+        sums = self._loss_tracker.total, self._loss_tracker.count
+        state = getattr(self, "_jax_state", None)
+        if not state or self._jax_state_synced:
+            return sums
+        values = state["metrics_variables"]
+        known = zip(self.metrics_variables, values, strict=True)
+        known = {id(variable): value for variable, value in known}
+        return tuple(known[id(variable)] for variable in sums)
+
+    def sync_variables(self):
+        """Let the variables hold what the last step made of them, while a fit runs."""
+        self.jax_state_sync()
+
     # --- data: rows that divide by the devices
 
     def fit(self, x=None, y=None, **options):

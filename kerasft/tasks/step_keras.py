@@ -16,6 +16,21 @@ class TrainStep:
 
     distribute_strategy = OneDevice()
 
+    def loss_sums(self):
+        """What callbacks would watch a fit by.
+
+        Raises:
+            SettingsError: always.
+        """
+        raise SettingsError(
+            "Callbacks can look at the loss between two steps on the TensorFlow and "
+            "the JAX backend alone. Set KERAS_BACKEND, or leave out the callbacks "
+            "kerasft.TensorBoard and kerasft.StopOnNaN."
+        )
+
+    def sync_variables(self):
+        """Nothing to do."""
+
     @property
     def micro_batches(self):
         """Parts of a batch; always 1 here."""

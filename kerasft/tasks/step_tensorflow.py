@@ -50,6 +50,13 @@ class TrainStep:
             # So that Keras does not list it among the other metrics, too.
             object.__setattr__(self, "_loss_tracker", tracker)
 
+    def loss_sums(self):
+        """Σ(loss·weight) and Σ weight of the epoch so far, on the device."""
+        return self._loss_tracker.total, self._loss_tracker.count
+
+    def sync_variables(self):
+        """Let the variables hold what the last step made of them; here they do."""
+
     def make_train_function(self, force=False):
         """As Keras', with the optimizer's variables made before the step is traced.
 
