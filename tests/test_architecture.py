@@ -25,7 +25,11 @@ ONE_FILE_EACH = (
 )
 PLACES = {
     "tensorflow": (*DATA, *ONE_FILE_EACH),
-    "jax": ("tasks/step_jax.py", "training/jax_devices.py"),
+    "jax": (
+        "sampling/compiled_jax.py",
+        "tasks/step_jax.py",
+        "training/jax_devices.py",
+    ),
     "tensorflow_text": ("serving",),
     "tensorflow_datasets": ("data",),
     "tensorboard": ("training",),

@@ -206,7 +206,7 @@ class CausalLM(Generating, ScoringChoices, PlainTextTask):
         from kerasft.data.pipeline import Batches
 
         if self._score is None:
-            self._score = compiled(self._of_labels)
+            self._score = compiled(self._of_labels, self)
         plan = self._plan(packed, batch_size)
         order = plan.order(0)
         batches = Batches(packed, plan, make=NextTokens(packed))
