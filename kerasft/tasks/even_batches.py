@@ -18,6 +18,7 @@ from keras import ops, tree
 from kerasft._errors import DataError, SettingsError
 from kerasft.objectives.losses import IGNORED
 from kerasft.tasks.arguments import raise_if_outside
+from kerasft.tasks.numpy_batches import batches_of
 
 
 class Mapped(keras.utils.PyDataset):
@@ -236,7 +237,7 @@ def checked(data, vocab_size):
     While it runs, a batch with others raises a `DataError`; of a `tf.data.Dataset`, an
     error of TensorFlow's.
     """
-    if getattr(data, "batches", None) is not None or isinstance(data, Mapped):
+    if batches_of(data) is not None or isinstance(data, Mapped):
         return data  # Ours, or checked.
 
     def check(batch):

@@ -2,6 +2,8 @@
 
 import keras
 
+from kerasft.data.pipeline import Batches
+
 
 class NumpyBatches(keras.utils.PyDataset):
     """What `Batches.dataset()` is, without tf.data.
@@ -25,3 +27,9 @@ class NumpyBatches(keras.utils.PyDataset):
         if step == 0:
             self._epoch = self.batches.epoch
         return self.batches.arrays(self._epoch, step)
+
+
+def batches_of(data):
+    """The `Batches` behind a dataset of ours, or None."""
+    found = getattr(data, "batches", None)
+    return found if isinstance(found, Batches) else None

@@ -18,7 +18,7 @@ from keras import ops, tree
 from kerasft.objectives.losses import LossSum, expand_to
 from kerasft.objectives.metrics import MeanSum
 from kerasft.tasks import even_batches
-from kerasft.tasks.numpy_batches import NumpyBatches
+from kerasft.tasks.numpy_batches import NumpyBatches, batches_of
 
 
 class Devices:
@@ -45,6 +45,9 @@ class TrainStep:
     def compile(self, **options):
         """As Keras', with a tracker for each part of the loss."""
         super().compile(**options)
+        # Else each fit and evaluation would trace the model for the sake of a loss that
+        # Keras makes of ours, and that no step here asks.
+        self._compile_loss.built = True
         if isinstance(self.item_loss, LossSum):
             tracker = MeanSum(self.item_loss.parts)
             # So that Keras does not list it among the other metrics, too.
@@ -345,11 +348,6 @@ def _split_over_devices(x):
     )
 
 
-def batches_of(data):
-    """The `Batches` behind a dataset of ours, or None."""
-    return getattr(data, "batches", None)
-
-
 def as_data(batches):
     """Batches as what `fit` takes: a `tf.data.Dataset` where TensorFlow is there."""
     if importlib.util.find_spec("tensorflow") is None:
@@ -364,3 +362,6 @@ def prepared(data, vocab_size):
 
 def refuse_foreign_clipping(optimizer, replicas):
     """Nothing to refuse: gradients are of the whole batch before they are clipped."""
+
+
+__all__ = ["TrainStep", "as_data", "batches_of", "prepared", "refuse_foreign_clipping"]

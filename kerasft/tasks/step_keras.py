@@ -1,7 +1,7 @@
 """What stands in for our train step on backends that have none: Keras' own."""
 
 from kerasft._errors import SettingsError
-from kerasft.tasks.numpy_batches import NumpyBatches
+from kerasft.tasks.numpy_batches import NumpyBatches, batches_of
 
 
 class OneDevice:
@@ -56,11 +56,6 @@ class TrainStep:
         self._item_loss = loss
 
 
-def batches_of(data):
-    """The `Batches` behind a dataset of ours, or None."""
-    return getattr(data, "batches", None)
-
-
 def as_data(batches):
     """Batches as what `fit` takes."""
     return NumpyBatches(batches)
@@ -73,3 +68,6 @@ def prepared(data, vocab_size):
 
 def refuse_foreign_clipping(optimizer, replicas):
     """Nothing to refuse."""
+
+
+__all__ = ["TrainStep", "as_data", "batches_of", "prepared", "refuse_foreign_clipping"]

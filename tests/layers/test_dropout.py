@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from tensorflow_or_skip import tf
 
 from kerasft.layers.dropout import Dropout
 from kerasft.layers.dropout_tensorflow import drop

@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 import torch
 import transformers
+from tensorflow_or_skip import tf
 
 import kerasft as kft
 from kerasft._errors import SettingsError

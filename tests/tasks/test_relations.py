@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from tensorflow_or_skip import tf
 from tiny_tasks import LABELS, tiny_relations, tiny_triples
 
 import kerasft as kft

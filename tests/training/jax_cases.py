@@ -16,7 +16,32 @@ import kerasft as kft
 from kerasft.tasks import TASKS
 
 STEPS = 20
-CURVES = ("text_classifier", "token_classifier", "causal_lm")
+# Which curves and cases are quick, and which are for a slow test.
+CURVES = {
+    "quick": [
+        ("text_classifier", None),
+        ("token_classifier", "lora"),
+        ("causal_lm", None),
+    ],
+    "slow": [
+        ("text_classifier", "lora"),
+        ("token_classifier", None),
+        ("causal_lm", "lora"),
+    ],
+}
+DEVICES = {
+    "quick": {
+        "none": ("sgd", "micro_batches", "ranking", "causal_lm"),
+        "mirrored": ("sgd", "micro_batches", "ranking"),
+        "model_parallel": ("sgd", "causal_lm"),
+    },
+    "slow": {
+        "none": ("sgd", "micro_batches", "loss_sum", "adalora", "causal_lm"),
+        "mirrored": ("loss_sum", "adalora", "causal_lm"),
+        "model_parallel": ("micro_batches", "adalora"),
+        "model_parallel1": ("sgd",),
+    },
+}
 STILL = {"hidden_dropout": 0.0, "attention_dropout": 0.0, "num_layers": 1}
 ROWS = 21  # In batches of 8 the last one has an odd number of rows.
 # A large epsilon: where the true gradient is 0, Adam would make steps of rounding.

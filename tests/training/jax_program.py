@@ -1,6 +1,6 @@
 """A program: train on JAX, first without TensorFlow, then on one and two devices.
 
-    jax_program.py FOLDER OUT.npz
+    jax_program.py FOLDER quick|slow OUT.npz
 
 FOLDER holds what `jax_cases.save_checkpoints` has written.
 """
@@ -15,19 +15,19 @@ sys.modules["tensorflow"] = None  # As on a machine that has none.
 import jax_cases as cases  # noqa: E402
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
-from tiny_tasks import LABELS, tiny_rows  # noqa: E402
+from tiny_tasks import tiny_rows  # noqa: E402
 
 import kerasft as kft  # noqa: E402
 from kerasft._errors import DataError, SettingsError  # noqa: E402
 
 FOLDERS = ("layers", "models", "objectives", "peft", "tasks", "sampling")
 PACKAGE = Path(kft.__file__).parent
-STARTED = time.perf_counter()
+STARTED = time.process_time()
 
 
 def note(what):
     """Tell whoever runs this by hand, and the log of a failure, how far it came."""
-    sys.stdout.write(f"{time.perf_counter() - STARTED:6.1f} s  {what}\n")
+    sys.stdout.write(f"{time.process_time() - STARTED:6.1f} s  {what}\n")
     sys.stdout.flush()
 
 
@@ -68,9 +68,9 @@ def without_tensorflow(folder, found):
         "arrays": (inputs, {"y": labels, "batch_size": 8, "shuffle": False}),
     }
     start = task.get_weights()
+    task.compile(keras.optimizers.SGD(0.5))
     for way, (data, options) in ways.items():
         task.set_weights(start)
-        task.compile(keras.optimizers.SGD(0.5))
         history = task.fit(data, verbose=0, **options).history
         found[f"bare/{way}/loss"] = history["loss"]
         found[f"bare/{way}/weights"] = cases.flat(task.weights)
@@ -95,15 +95,10 @@ def iter_of(batches):
     yield from batches
 
 
-def on_devices(folder, found):
-    for kind, options, some in (
-        ("none", {}, cases.CASES),
-        ("mirrored", {}, cases.CASES),
-        ("model_parallel", {}, ("sgd", "micro_batches", "causal_lm")),
-        ("model_parallel", {"split": 1}, ("sgd",)),
-    ):
-        strategy = kft.strategy(kind, **options)
-        name = kind + str(options.get("split", ""))
+def on_devices(folder, part, found):
+    for name, some in cases.DEVICES[part].items():
+        kind = name.rstrip("1")
+        strategy = kft.strategy(kind, **({} if kind == name else {"split": 1}))
         found[f"{name}/reason"] = strategy.reason
         found[f"{name}/replicas"] = strategy.num_replicas_in_sync
         for case in some:
@@ -112,19 +107,24 @@ def on_devices(folder, found):
             found[f"{name}/{case}/change"] = change
             found[f"{name}/{case}/history"] = list(history.values())
             if case == "sgd":
-                rows = tiny_rows(13)
-                found[f"{name}/scores"] = [
-                    one["score"] for one in task.predict_text(rows.texts())
-                ]
-                data = task.dataset(rows, 4, max_shapes=1)
-                found[f"{name}/predict"] = task.predict(data, verbose=0)
-                kernel = task.backbone.get_layer("block_0").mlp.up_proj.kernel
-                shards = kernel.value.addressable_shards
-                found[f"{name}/shard"] = shards[0].data.shape
-                found[f"{name}/devices"] = len(shards)
-                refused(task)
+                found |= looked_at(task, name)
             note(f"{name} {case}")
     keras.distribution.set_distribution(None)
+
+
+def looked_at(task, name):
+    """Predictions of an odd number of rows, and where a kernel lies."""
+    rows = tiny_rows(13)
+    data = task.dataset(rows, 4, max_shapes=1)
+    kernel = task.backbone.get_layer("block_0").mlp.up_proj.kernel
+    shards = kernel.value.addressable_shards
+    refused(task)
+    return {
+        f"{name}/scores": [one["score"] for one in task.predict_text(rows.texts())],
+        f"{name}/predict": task.predict(data, verbose=0),
+        f"{name}/shard": shards[0].data.shape,
+        f"{name}/devices": len(shards),
+    }
 
 
 def refused(task):
@@ -139,22 +139,30 @@ def refused(task):
         raise AssertionError("an iterator")
 
 
-def main(folder, output):
-    folder, found = Path(folder), {}
-    without_tensorflow(folder, found)
-    note("without TensorFlow")
-    del sys.modules["tensorflow"]
-    for name in cases.CURVES:
-        for adapter in (None, "lora"):
-            found[f"curve/{name}/{adapter}"] = cases.curve(folder, name, adapter)
-            note(f"curve {name} {adapter}")
-    on_devices(folder, found)
+def more(folder, found):
+    """What needs no second device."""
     task = cases.opened(folder, "text_classifier")
     task.compile(keras.optimizers.SGD(0.5), rdrop_alpha=1.0)
-    found["rdrop"] = task.fit(
-        task.dataset(tiny_rows(8), 8, training=True), verbose=0
-    ).history["loss"]
-    assert tuple(LABELS) == task.labels
+    batches = task.dataset(tiny_rows(8), 8, training=True)
+    found["rdrop"] = task.fit(batches, verbose=0).history["loss"]
+    writer = cases.opened(folder, "causal_lm")
+    found["texts"] = writer.generate(["a great", "the plot was"], max_new_tokens=6)
+    found["likely"] = writer.log_likelihoods(tiny_rows(5).texts())
+    note("more")
+
+
+def main(folder, part, output):
+    folder, found = Path(folder), {}
+    if part == "quick":
+        without_tensorflow(folder, found)
+        note("without TensorFlow")
+    del sys.modules["tensorflow"]
+    for name, adapter in cases.CURVES[part]:
+        found[f"curve/{name}/{adapter}"] = cases.curve(folder, name, adapter)
+        note(f"curve {name} {adapter}")
+    on_devices(folder, part, found)
+    if part == "slow":
+        more(folder, found)
     np.savez(output, **found)
 
 

@@ -30,90 +30,137 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def on_jax(folder, tmp_path_factory):
-    """What `jax_program.py` saved."""
-    output = tmp_path_factory.mktemp("found") / "found.npz"
+def parts_on_jax(folder, tmp_path_factory):
+    """A function: "quick" or "slow" -> what `jax_program.py` saved; run once."""
+    known = {}
+
+    def found(part):
+        if part not in known:
+            output = tmp_path_factory.mktemp(part) / "found.npz"
+            known[part] = run_program(folder, part, output)
+        return known[part]
+
+    return found
+
+
+def run_program(folder, part, output):
     places = [str(PROGRAM.parents[i]) for i in (0, 1, 2)]
+    # Programs that are compiled in half of the time; they need not be fast.
+    flags = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
     environment = {
         **os.environ,
         "KERAS_BACKEND": "jax",
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={DEVICES}",
+        "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count={DEVICES}",
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "PYTHONPATH": os.pathsep.join([*places, os.environ.get("PYTHONPATH", "")]),
     }
     done = subprocess.run(
-        [sys.executable, PROGRAM, folder, output],
+        [sys.executable, PROGRAM, folder, part, output],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=600,
+        timeout=900,
     )
     assert done.returncode == 0, done.stdout[-5000:]
     return dict(np.load(output))
 
 
+def of_each(table):
+    """Parameters (part, ...) of a table of `jax_cases`; those of "slow" marked."""
+    for part, entries in table.items():
+        marks = pytest.mark.slow if part == "slow" else ()
+        yield from (pytest.param(part, *entry, marks=marks) for entry in entries)
+
+
+@pytest.fixture(scope="module")
+def on_jax(parts_on_jax):
+    """What the quick part saved."""
+    return parts_on_jax("quick")
+
+
 @needs_jax
-@pytest.mark.parametrize("adapter", [None, "lora"])
-@pytest.mark.parametrize("name", cases.CURVES)
-def test_twenty_steps_have_the_losses_of_tensorflow(name, adapter, folder, on_jax):
+@pytest.mark.parametrize("part, name, adapter", of_each(cases.CURVES))
+def test_twenty_steps_have_the_losses_of_tensorflow(
+    part, name, adapter, folder, parts_on_jax
+):
     expected = cases.curve(folder, name, adapter)
     assert len(expected) == cases.STEPS
     assert max(expected) - min(expected) > 1e-2  # Something was learnt.
-    found = on_jax[f"curve/{name}/{adapter}"]
+    found = parts_on_jax(part)[f"curve/{name}/{adapter}"]
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
 
 
+PLAIN = {
+    part: [(case,) for case in kinds["none"]] for part, kinds in cases.DEVICES.items()
+}
+
+
 @needs_jax
-@pytest.mark.parametrize("case", cases.CASES)
-def test_one_epoch_on_one_device_is_that_of_tensorflow(case, folder, on_jax):
+@pytest.mark.parametrize("part, case", of_each(PLAIN))
+def test_one_epoch_on_one_device_is_that_of_tensorflow(
+    part, case, folder, parts_on_jax
+):
     task, change, history = cases.run_case(folder, case)
-    found = on_jax[f"none/{case}/change"]
+    found = parts_on_jax(part)[f"none/{case}/change"]
     assert np.linalg.norm(found - change) <= 1e-4 * np.linalg.norm(change)
-    found = on_jax[f"none/{case}/history"]
+    found = parts_on_jax(part)[f"none/{case}/history"]
     np.testing.assert_allclose(found, list(history.values()), rtol=1e-4, atol=1e-6)
 
 
-SPLIT = ("sgd", "micro_batches", "causal_lm")
-PAIRS = [("mirrored", case) for case in cases.CASES]
-PAIRS += [("model_parallel", case) for case in SPLIT] + [("model_parallel1", "sgd")]
+SEVERAL = {
+    part: [(kind, c) for kind, some in kinds.items() if kind != "none" for c in some]
+    for part, kinds in cases.DEVICES.items()
+}
 
 
 @needs_jax
-@pytest.mark.parametrize("kind, case", PAIRS)
-def test_two_devices_train_as_one_does(kind, case, on_jax):
-    one, two = (on_jax[f"{name}/{case}/change"] for name in ("none", kind))
+@pytest.mark.parametrize("part, kind, case", of_each(SEVERAL))
+def test_two_devices_train_as_one_does(part, kind, case, parts_on_jax):
+    found = parts_on_jax(part)
+    one, two = (found[f"{name}/{case}/change"] for name in ("none", kind))
     assert np.linalg.norm(one) > 1e-3
     apart = np.linalg.norm(two - one) / np.linalg.norm(one)
     assert apart <= 1e-5, apart
-    one, two = (on_jax[f"{name}/{case}/history"] for name in ("none", kind))
+    one, two = (found[f"{name}/{case}/history"] for name in ("none", kind))
     np.testing.assert_allclose(two, one, rtol=1e-5, atol=1e-6)
 
 
+KINDS = {
+    "quick": [("mirrored",), ("model_parallel",)],
+    "slow": [("model_parallel1",)],
+}
+
+
 @needs_jax
-@pytest.mark.parametrize("kind", ["mirrored", "model_parallel", "model_parallel1"])
-def test_an_odd_number_of_rows_is_predicted_on_two_devices(kind, on_jax):
-    one, two = (on_jax[f"{name}/predict"] for name in ("none", kind))
+@pytest.mark.parametrize("part, kind", of_each(KINDS))
+def test_an_odd_number_of_rows_is_predicted_on_two_devices(part, kind, parts_on_jax):
+    found = parts_on_jax(part)
+    one, two = (found[f"{name}/predict"] for name in ("none", kind))
     assert one.shape == (13, 3)
     np.testing.assert_allclose(two, one, atol=1e-5)
-    scores = [on_jax[f"{name}/scores"] for name in ("none", kind)]
-    np.testing.assert_allclose(scores[1], scores[0], atol=1e-5)
+    one, two = (found[f"{name}/scores"] for name in ("none", kind))
+    np.testing.assert_allclose(two, one, atol=1e-5)
+
+
+WHOLE, HALF = (32, 64), (32, 32)
 
 
 @needs_jax
-def test_devices_take_part_as_the_strategy_says(on_jax):
-    whole, half = (32, 64), (32, 32)
-    for kind, replicas, shard, reason in (
-        ("none", 1, whole, "one device was asked for"),
-        ("mirrored", 2, whole, "its share of rows"),
-        ("model_parallel", 1, half, "each 2 of them share one"),
-        ("model_parallel1", 2, whole, "each 1 of them share one"),
-    ):
-        assert on_jax[f"{kind}/replicas"] == replicas, kind
-        assert tuple(on_jax[f"{kind}/shard"]) == shard, kind
-        assert on_jax[f"{kind}/devices"] == (1 if kind == "none" else DEVICES), kind
-        assert reason in str(on_jax[f"{kind}/reason"]), kind
+@pytest.mark.parametrize(
+    "kind, replicas, shard, reason",
+    [
+        ("none", 1, WHOLE, "one device was asked for"),
+        ("mirrored", 2, WHOLE, "its share of rows"),
+        ("model_parallel", 1, HALF, "each 2 of them share one"),
+    ],
+)
+def test_devices_take_part_as_the_strategy_says(kind, replicas, shard, reason, on_jax):
+    assert on_jax[f"{kind}/replicas"] == replicas
+    assert tuple(on_jax[f"{kind}/shard"]) == shard
+    assert on_jax[f"{kind}/devices"] == (1 if kind == "none" else DEVICES)
+    assert reason in str(on_jax[f"{kind}/reason"])
 
 
 @needs_jax
@@ -136,8 +183,15 @@ def test_without_tensorflow_texts_are_predicted(folder, on_jax):
 
 
 @needs_jax
-def test_two_passes_run_on_jax(on_jax):
-    assert np.isfinite(on_jax["rdrop"]).all()
+@pytest.mark.slow
+def test_other_work_of_tasks_runs_on_jax(folder, parts_on_jax):
+    found = parts_on_jax("slow")
+    assert np.isfinite(found["rdrop"]).all()
+    task = cases.opened(folder, "causal_lm")
+    texts = task.generate(["a great", "the plot was"], max_new_tokens=6)
+    assert list(found["texts"]) == texts
+    likely = task.log_likelihoods(cases.rows_for("causal_lm", 5).texts())
+    np.testing.assert_allclose(found["likely"], likely, rtol=1e-5)
 
 
 def test_tensorflow_does_not_split_a_model():
