@@ -42,7 +42,8 @@ DEVICES = {
         "model_parallel1": ("sgd",),
     },
 }
-STILL = {"hidden_dropout": 0.0, "attention_dropout": 0.0, "num_layers": 1}
+STILL = {"hidden_dropout": 0.0, "attention_dropout": 0.0, "projection_dropout": 0.0}
+STILL |= {"num_layers": 1}
 ROWS = 21  # In batches of 8 the last one has an odd number of rows.
 # A large epsilon: where the true gradient is 0, Adam would make steps of rounding.
 CLIPPED = {"clip_norm": 0.1, "epsilon": 1e-3}

@@ -61,11 +61,16 @@ def without_tensorflow(folder, found):
         for name in as_they_are[0][0]
     }
     labels = np.concatenate([y for _, y in as_they_are])
+    sliced = [
+        ({name: array[i : i + 8] for name, array in inputs.items()}, labels[i : i + 8])
+        for i in range(0, cases.ROWS, 8)
+    ]
     ways = {
-        "dataset": (batches, {}),
+        "arrays": (inputs, {"y": labels, "batch_size": 8, "shuffle": False}),
+        "sliced": (Dictionaries(sliced), {}),
         "py_dataset": (Dictionaries(as_they_are), {}),
         "generator": ((batch for batch in as_they_are), {"steps_per_epoch": 3}),
-        "arrays": (inputs, {"y": labels, "batch_size": 8, "shuffle": False}),
+        "dataset": (batches, {}),
     }
     start = task.get_weights()
     task.compile(keras.optimizers.SGD(0.5))

@@ -1,5 +1,6 @@
 """The JAX route against TensorFlow's, and several devices against one."""
 
+import functools
 import importlib.util
 import os
 import subprocess
@@ -30,15 +31,19 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def on_tensorflow(folder):
+    """A function: case -> what `jax_cases.run_case` gives here; run once."""
+    return functools.cache(functools.partial(cases.run_case, folder))
+
+
+@pytest.fixture(scope="module")
 def parts_on_jax(folder, tmp_path_factory):
     """A function: "quick" or "slow" -> what `jax_program.py` saved; run once."""
-    known = {}
 
+    @functools.cache
     def found(part):
-        if part not in known:
-            output = tmp_path_factory.mktemp(part) / "found.npz"
-            known[part] = run_program(folder, part, output)
-        return known[part]
+        output = tmp_path_factory.mktemp(part) / "found.npz"
+        return run_program(folder, part, output)
 
     return found
 
@@ -100,9 +105,9 @@ PLAIN = {
 @needs_jax
 @pytest.mark.parametrize("part, case", of_each(PLAIN))
 def test_one_epoch_on_one_device_is_that_of_tensorflow(
-    part, case, folder, parts_on_jax
+    part, case, on_tensorflow, parts_on_jax
 ):
-    task, change, history = cases.run_case(folder, case)
+    _, change, history = on_tensorflow(case)
     found = parts_on_jax(part)[f"none/{case}/change"]
     assert np.linalg.norm(found - change) <= 1e-4 * np.linalg.norm(change)
     found = parts_on_jax(part)[f"none/{case}/history"]
@@ -164,21 +169,29 @@ def test_devices_take_part_as_the_strategy_says(kind, replicas, shard, reason, o
 
 
 @needs_jax
-@pytest.mark.parametrize("way", ["dataset", "py_dataset", "generator", "arrays"])
-def test_without_tensorflow_every_kind_of_batches_trains_alike(way, folder, on_jax):
-    task, _, history = cases.run_case(folder, "sgd")
+@pytest.mark.parametrize("way", ["dataset", "py_dataset", "generator"])
+def test_without_tensorflow_every_kind_of_batches_trains_alike(
+    way, on_tensorflow, on_jax
+):
+    task, _, history = on_tensorflow("sgd")
     np.testing.assert_allclose(on_jax[f"bare/{way}/loss"], history["loss"], atol=1e-5)
     expected = cases.flat(task.weights)
     np.testing.assert_allclose(on_jax[f"bare/{way}/weights"], expected, atol=1e-5)
 
 
 @needs_jax
-def test_without_tensorflow_texts_are_predicted(folder, on_jax):
+@pytest.mark.parametrize("what", ["loss", "weights"])
+def test_arrays_train_as_batches_of_them_do(what, on_jax):
+    arrays, sliced = (on_jax[f"bare/{way}/{what}"] for way in ("arrays", "sliced"))
+    np.testing.assert_allclose(arrays, sliced, atol=1e-6)
+
+
+@needs_jax
+def test_without_tensorflow_texts_are_predicted(on_tensorflow, on_jax):
     np.testing.assert_allclose(on_jax["bare/texts"], on_jax["bare/true"], atol=1e-5)
-    task, _, _ = cases.run_case(folder, "sgd")
+    task, _, _ = on_tensorflow("sgd")
     rows = cases.rows_for("text_classifier", cases.ROWS)
-    batches = task.dataset(rows, 8, max_shapes=1)
-    expected = task.evaluate(batches, verbose=0)
+    expected = task.evaluate(task.dataset(rows, 8, max_shapes=1), verbose=0)
     np.testing.assert_allclose(on_jax["bare/evaluate"], expected, rtol=1e-4)
 
 
