@@ -9,7 +9,7 @@ from tensorflow_or_skip import tf
 
 import kerasft as kft
 from kerasft._errors import SettingsError
-from kerasft.objectives import adam_tensorflow, optimizer
+from kerasft.objectives import optimizer
 
 NUMBERS = {
     "rate": 1e-2,
@@ -33,6 +33,8 @@ def state(seed):
 @pytest.mark.parametrize("kept", [None, 0.999])
 def test_the_fused_update_equals_its_keras_twin(kept):
     gradient = tf.random.stateless_normal((5, 4), (1, 2))
+    from kerasft.objectives import adam_tensorflow
+
     numbers = NUMBERS | {"kept": kept}
     fused, plain, compiled = state(0), state(0), state(0)
     adam_tensorflow.move(fused[0].value, *fused[1:], gradient, numbers)
@@ -45,6 +47,8 @@ def test_the_fused_update_equals_its_keras_twin(kept):
 def test_the_fused_update_takes_sparse_gradients():
     rows = tf.IndexedSlices(tf.ones((2, 4)), [1, 3], (5, 4))
     dense = tf.convert_to_tensor(rows)
+    from kerasft.objectives import adam_tensorflow
+
     fused, plain = state(1), state(1)
     adam_tensorflow.move(fused[0].value, *fused[1:], rows, NUMBERS)
     optimizer.move(*plain, dense, NUMBERS)
@@ -53,6 +57,8 @@ def test_the_fused_update_takes_sparse_gradients():
 
 def test_both_square_sums_are_the_same():
     gradient = tf.random.stateless_normal((50, 4), (3, 4))
+    from kerasft.objectives import adam_tensorflow
+
     np.testing.assert_allclose(
         adam_tensorflow.square_sum(gradient), optimizer.square_sum(gradient), rtol=1e-6
     )
