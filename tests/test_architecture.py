@@ -27,6 +27,11 @@ ONE_FILE_EACH = (
 )
 PLACES = {
     "tensorflow": (*DATA, *ONE_FILE_EACH),
+    "jax": (
+        "sampling/compiled_jax.py",
+        "tasks/step_jax.py",
+        "training/jax_devices.py",
+    ),
     "tensorflow_text": ("serving",),
     "tensorflow_datasets": ("data",),
     "tensorboard": ("training",),

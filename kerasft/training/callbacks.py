@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from kerasft._errors import KerasftError, SettingsError
-from kerasft.training.devices import is_chief, require_tensorflow, wait_for_all
+from kerasft.training.devices import is_chief, wait_for_all
 
 FALLING = ("loss", "mae", "mse", "rmse", "error", "perplexity")
 RISING = ("accuracy", "f1", "f1_micro", "f1_macro", "precision", "recall", "pearson")
@@ -108,7 +108,7 @@ class StopOnNaN(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Refuse a backend whose losses cannot be seen between two steps."""
-        require_tensorflow("StopOnNaN")
+        self.model.loss_sums()
 
     def on_epoch_begin(self, epoch, logs=None):
         """Begin to count."""
@@ -119,7 +119,7 @@ class StopOnNaN(keras.callbacks.Callback):
         """Take note of the sum of losses up to step `batch` of this epoch."""
         if batch:
             self._steps.append(batch)
-            self._sums.append(ops.copy(self.model._loss_tracker.total))
+            self._sums.append(ops.copy(self.model.loss_sums()[0]))
         if len(self._sums) >= self.every:
             self._raise_if_not_finite()
 

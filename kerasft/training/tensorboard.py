@@ -14,7 +14,7 @@ import numpy as np
 
 from kerasft._errors import SettingsError
 from kerasft.objectives.optimizer import AdamW
-from kerasft.training.devices import is_chief, require_tensorflow
+from kerasft.training.devices import is_chief
 from kerasft.training.flops import peak_of, speed_of
 from kerasft.training.meter import Meter, number
 from kerasft.training.report import report_on, reporter_of
@@ -53,7 +53,7 @@ class TensorBoard(keras.callbacks.Callback):
 
     Raises:
         SettingsError: numbers outside what they may be; when the fit begins: a task
-            that cannot be reported on, or another backend than TensorFlow.
+            that cannot be reported on, or a backend other than TensorFlow and JAX.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class TensorBoard(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         """Open the runs; write what is known before the first step."""
         task = self.model
-        require_tensorflow("kerasft.TensorBoard")
+        task.loss_sums()  # Refuses a backend without them.
         if self.validation is not None:
             reporter_of(task)
         writes = is_chief(task.distribute_strategy)
@@ -163,6 +163,7 @@ class TensorBoard(keras.callbacks.Callback):
             self._write_point(steps)
 
     def _write_point(self, step):
+        self.model.sync_variables()
         optimizer = self.model.optimizer
         numbers = self._meter.read(step)
         tokens = numbers.get("speed/tokens_per_second")
