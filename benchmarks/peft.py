@@ -7,7 +7,7 @@
 `bbc` and `films` train MiniLM on real text by each method's own learning rate; the
 split is that of accuracy.py. `cost` times steps of a random BERT of base size, full and
 LoRA of rank 8, here and in torch with peft, in turn. Each run is a process of its own,
-so its peak of memory is its own; runs of `bbc` and `films` that are in the results are not
+so its peak of memory is its own; runs of `bbc` and `films` in the results are not
 made again. Out: `results/peft_{data}.json`, a table, and of the
 first two a picture.
 """
