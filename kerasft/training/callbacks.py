@@ -6,6 +6,7 @@ the latter.
 """
 
 import math
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
@@ -14,6 +15,7 @@ from keras import ops
 
 from kerasft._errors import KerasftError, SettingsError
 from kerasft.training.devices import is_chief, wait_for_all
+from kerasft.training.row_scores import RowScores
 
 FALLING = ("loss", "mae", "mse", "rmse", "error", "perplexity")
 RISING = ("accuracy", "f1", "f1_micro", "f1_macro", "precision", "recall", "pearson")
@@ -51,6 +53,20 @@ class BestCheckpoint(keras.callbacks.Callback):
         self.restore = restore
         self.best_epoch = None
         self.best_value = None
+
+    @contextmanager
+    def around_fit(self, task, data, options):
+        """Refuse a fit that will not measure what is monitored, before it begins."""
+        callbacks = options.get("callbacks") or ()
+        others = getattr(callbacks, "callbacks", callbacks)
+        measured = options.get("validation_data") is not None
+        measured = measured or any(map(_may_measure, others))
+        if self.monitor.startswith("val_") and not measured:
+            raise SettingsError(
+                f"BestCheckpoint monitors '{self.monitor}', but fit has no "
+                "validation_data. Give it some, or monitor='loss'."
+            )
+        yield options
 
     def on_epoch_end(self, epoch, logs=None):
         """Save if this epoch is the best; a value that is not a number never is."""
@@ -141,6 +157,12 @@ class StopOnNaN(keras.callbacks.Callback):
         if bad.any():
             raise _not_finite(self._epoch, self._steps[int(bad.argmax())])
         self._steps, self._sums = [], []
+
+
+def _may_measure(callback):
+    """Whether a callback may add values to an epoch's: `RowScores`, or a user's."""
+    owner = type(callback).__module__.split(".")[0]
+    return isinstance(callback, RowScores) or owner not in ("keras", "kerasft")
 
 
 def _not_finite(epoch, step):

@@ -14,7 +14,6 @@ import random
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from kerasft._errors import CheckpointError
 from kerasft.data.pipeline import stand_in
@@ -29,9 +28,10 @@ def make_variables(model, data):
 
     Args:
         model: compiled.
-        data: a `tf.data.Dataset`; of other data the metrics are left.
+        data: a `tf.data.Dataset`; of other data the metrics are left. (On JAX Keras
+            has made them when the fit begins.)
     """
-    if isinstance(data, tf.data.Dataset):
+    if hasattr(data, "element_spec") and keras.backend.backend() == "tensorflow":
         # Not a batch of the data: a shuffled dataset would be a pass further on.
         model._symbolic_build(data_batch=stand_in(data.element_spec))
     if not model.optimizer.built:
@@ -59,6 +59,12 @@ class FitState:
     def metrics(self):
         """Name -> array of the metrics now."""
         return {k: _array(v) for k, v in self._variables() if k.startswith("metrics/")}
+
+    def sync(self):
+        """Let the variables hold what they stand for."""
+        sync = getattr(self.model, "sync_variables", None)
+        if sync is not None:
+            sync()
 
     def taken(self, metrics=None):
         """The state now: arrays [(name, numpy array)], JSON.
