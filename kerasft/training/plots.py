@@ -142,6 +142,51 @@ def learning_curves(history: Mapping[str, Sequence[float]]) -> Figure:
     return figure
 
 
+def scores_by_setting(
+    values: Sequence[Mapping], scores: Sequence[float], name: str
+) -> Figure:
+    """The score of each trial over each setting, a panel a setting.
+
+    Args:
+        values: of each trial, setting -> value.
+        scores: as many.
+        name: of the score.
+    """
+    settings = list(dict.fromkeys(key for one in values for key in one))
+    columns = min(3, len(settings))
+    rows = -(-len(settings) // columns)
+    figure, grid = _new(4.0 * columns, 3.2 * rows, rows, columns)
+    panels = np.atleast_1d(grid).ravel()
+    for axes, setting in zip(panels, settings, strict=False):
+        having = [
+            (one[setting], score)
+            for one, score in zip(values, scores, strict=True)
+            if setting in one
+        ]
+        _scatter_setting(axes, *zip(*having, strict=True))
+        axes.set_xlabel(_short(setting), parse_math=False)
+        axes.set_ylabel(_short(name), parse_math=False)
+        axes.grid(alpha=0.3)
+    for axes in panels[len(settings) :]:
+        axes.set_visible(False)
+    return figure
+
+
+def _scatter_setting(axes, found, scores):
+    """Numbers on a line, by their logarithms where they are far apart; else names."""
+    numbers = all(
+        isinstance(one, int | float) and not isinstance(one, bool) for one in found
+    )
+    if numbers:
+        axes.scatter(found, scores, s=18, alpha=0.7)
+        if min(found) > 0 and max(found) >= 8 * min(found):
+            axes.set_xscale("log")
+        return
+    names = list(dict.fromkeys(map(str, found)))
+    axes.scatter([names.index(str(one)) for one in found], scores, s=18, alpha=0.7)
+    _name_ticks(axes.xaxis, names, 9, rotation=30)
+
+
 def _new(width, height, rows=1, columns=1):
     figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)

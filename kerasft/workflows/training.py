@@ -37,8 +37,13 @@ class Run:
     history: dict
 
 
-def trained_run(settings) -> Run:
+def trained_run(settings, compared: dict | None = None) -> Run:
     """Train as `RunSettings` say, and write all that a run folder holds.
+
+    Args:
+        settings: of the run.
+        compared: what the HParams tab of TensorBoard shows; None: the numbers among
+            the settings.
 
     Raises:
         KerasftError: settings, rows or a checkpoint that do not fit; nothing has been
@@ -52,7 +57,8 @@ def trained_run(settings) -> Run:
         RESULTS.print(f"Warning: {leak}", style="yellow")
     task, dataset = _prepare(settings, rows, job)
     print_estimate(rows, task, dataset, settings.epochs)
-    callbacks = _callbacks(task, settings, rows, job, folder)
+    told = _numbers(settings) if compared is None else compared
+    callbacks = _callbacks(task, settings, rows, job, folder, told)
     recipe = replace(settings, **job.resolved(settings, rows))
     run_folder.begin(folder, to_yaml(recipe))
     history = job.fit(task, dataset, settings, rows, callbacks)
@@ -96,7 +102,7 @@ def adapt(task, settings):
     task.add_adapter(settings.method)
 
 
-def _callbacks(task, settings, rows, job, folder):
+def _callbacks(task, settings, rows, job, folder, told):
     """What goes with the fit.
 
     Raises:
@@ -106,10 +112,10 @@ def _callbacks(task, settings, rows, job, folder):
 
     from kerasft.training.callbacks import StopOnNaN
 
-    logs = settings.tensorboard or f"tb_logs/{folder.resolve().name}"
+    logs = run_folder.logs_of(settings.tensorboard, folder)
     validation = rows.parts.get("validation") if job.keeps_best else None
     more = job.callbacks(task, settings, rows, logs)
-    board = kft.TensorBoard(logs, validation=validation, hparams=_numbers(settings))
+    board = kft.TensorBoard(logs, validation=validation, hparams=told)
     if validation is None:
         return [StopOnNaN(), board, *more]
     scores = job.scores(validation)

@@ -1,0 +1,32 @@
+"""TensorBoard's own server, on a folder of logs."""
+
+from pathlib import Path
+
+from tensorboard import program
+
+from kerasft._errors import SettingsError
+
+
+def serve(logs: Path, host: str = "localhost", port: int = 6006) -> str:
+    """Start the server in a thread of this process.
+
+    Args:
+        logs: its runs are the folders below.
+        host: that may connect.
+        port: 0: any free one.
+
+    Returns:
+        Its address.
+
+    Raises:
+        SettingsError: the port is taken, or the host is none of this machine.
+    """
+    server = program.TensorBoard()
+    arguments = ["--logdir", str(logs), "--host", host, "--port", str(port)]
+    server.configure(argv=["tensorboard", *arguments])
+    try:
+        return server.launch()
+    except program.TensorBoardServerException as error:
+        raise SettingsError(
+            f"TensorBoard cannot listen on {host}:{port}: {error}. Give another --port."
+        ) from error
