@@ -57,10 +57,10 @@ def trained_run(settings, compared: dict | None = None) -> Run:
         RESULTS.print(f"Warning: {leak}", style="yellow")
     task, dataset = _prepare(settings, rows, job)
     print_estimate(rows, task, dataset, settings.epochs)
-    told = _numbers(settings) if compared is None else compared
+    recipe = to_yaml(replace(settings, **job.resolved(settings, rows)))
+    told = {"hparams": compared or _numbers(settings), "recipe": recipe}
     callbacks = _callbacks(task, settings, rows, job, folder, told)
-    recipe = replace(settings, **job.resolved(settings, rows))
-    run_folder.begin(folder, to_yaml(recipe))
+    run_folder.begin(folder, recipe)
     history = job.fit(task, dataset, settings, rows, callbacks)
     if not any(isinstance(one, kft.BestCheckpoint) for one in callbacks):
         task.save_trained(folder)
@@ -115,7 +115,8 @@ def _callbacks(task, settings, rows, job, folder, told):
     logs = run_folder.logs_of(settings.tensorboard, folder)
     validation = rows.parts.get("validation") if job.keeps_best else None
     more = job.callbacks(task, settings, rows, logs)
-    board = kft.TensorBoard(logs, validation=validation, hparams=told)
+    told |= {"histograms": settings.histograms, "profile": settings.profile}
+    board = kft.TensorBoard(logs, validation=validation, **told)
     if validation is None:
         return [StopOnNaN(), board, *more]
     scores = job.scores(validation)

@@ -15,6 +15,8 @@ from kerasft.workflows.flags import to_yaml
 from kerasft.workflows.trial import LOG, RESULT, VALUES, reason_of_exit
 
 GPUS = "CUDA_VISIBLE_DEVICES"
+COMMAND = (sys.executable, "-m", "kerasft.workflows.trial")
+"""What runs a trial; its folder follows."""
 
 
 @dataclass
@@ -72,13 +74,12 @@ def start(trial, settings, values: dict, place: dict) -> Running:
         shutil.rmtree(folder)  # Killed between its end and its result.
     run_folder.begin(folder, to_yaml(settings))
     run_folder.write_json(folder / VALUES, values)
-    command = [sys.executable, "-m", "kerasft.workflows.trial", str(folder)]
     source = str(Path(kerasft.__file__).parents[1])
     known = os.environ.get("PYTHONPATH")
     paths = {"PYTHONPATH": os.pathsep.join([source, *([known] if known else [])])}
     with (folder / LOG).open("ab") as log:
         process = subprocess.Popen(
-            command,
+            [*COMMAND, str(folder)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
