@@ -11,7 +11,7 @@ best.yaml      its recipe, for `kerasft finetune --config`; written last
 """
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.table import Table
@@ -53,6 +53,13 @@ class Found:
     def recipe(self) -> Path:
         """The best recipe."""
         return self.folder / BEST_RECIPE
+
+    def settings(self, **changes):
+        """`FinetuneSettings` of the best trial; `out` must be among the changes."""
+        from kerasft.workflows.finetune import FinetuneSettings
+
+        best = from_yaml(FinetuneSettings, self.folder / BEST / run_folder.RECIPE)
+        return replace(best, **{"tensorboard": None} | changes)
 
     def table(self) -> Table:
         """All trials, a line each; the best has a star."""
