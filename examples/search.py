@@ -2,7 +2,7 @@
 
 Command   python examples/search.py
 Minutes   about 15 on two cores, downloads left out (an estimate)
-Expected  test accuracy about 0.85; the table tells which trial was the best (an estimate)
+Expected  test accuracy about 0.85, by the best of 6 trials (an estimate)
 
 Rows: film sentences with human scores, good above 0 and bad below. Each trial is a
 process of its own; killed, the same command goes on where it was. The same search on

@@ -84,6 +84,7 @@ def start(trial, settings, values: dict, place: dict) -> Running:
             stdout=log,
             stderr=subprocess.STDOUT,
             env=os.environ | place | paths,
+            start_new_session=True,  # Ctrl-C is for the search, which ends them.
         )
     return Running(trial, folder, process, time.time())
 
