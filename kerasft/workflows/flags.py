@@ -7,6 +7,7 @@ command line can say the same things.
 
 from argparse import ArgumentError, BooleanOptionalAction
 from dataclasses import MISSING, asdict, fields
+from functools import cache
 
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 
@@ -30,6 +31,9 @@ def parser_of(settings: type[Settings], **about: str) -> ArgumentParser:
         for f in group:
             _add(arguments, f)
     return parser
+
+
+_parser = cache(parser_of)  # To make one takes longer than to read with it.
 
 
 def _groups(settings):
@@ -98,7 +102,7 @@ def changed(settings: Settings, changes: dict) -> Settings:
         given = {"method": given} if isinstance(given, str) else dict(given or {})
         values[owner] = given | {part: value}
     try:
-        parsed = parser_of(type(settings)).parse_object(values)
+        parsed = _parser(type(settings)).parse_object(values)
     except (ArgumentError, TypeError) as error:
         raise SettingsError(str(error)) from error
     return settings_from(type(settings), parsed)

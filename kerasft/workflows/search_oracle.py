@@ -7,6 +7,7 @@ are mended here, so that a search that is killed at any moment goes on.
 import itertools
 import json
 import shutil
+import warnings
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -87,7 +88,10 @@ def _kept(kind):
             if hasattr(self, "_random_state"):
                 # Else a Gaussian process would draw anew what it drew before a kill.
                 self._random_state.seed(self.seed + len(self.trials))
-            return super().populate_space(trial_id)
+            with warnings.catch_warnings():
+                # Its process does not settle on few points, which is no news.
+                warnings.simplefilter("ignore")
+                return super().populate_space(trial_id)
 
     return Kept
 
