@@ -30,12 +30,8 @@ class BoardSettings(Settings):
     )
 
 
-def board(settings: BoardSettings, wait=None):
+def board(settings: BoardSettings):
     """Show the logs of runs in TensorBoard, until Ctrl-C.
-
-    Args:
-        settings: what and where.
-        wait: called once it is up; None: wait for ever.
 
     Raises:
         SettingsError: there are no logs, or the port is taken.
@@ -45,7 +41,7 @@ def board(settings: BoardSettings, wait=None):
 
     address = serve(logs, settings.host, settings.port)
     RESULTS.print(f"TensorBoard shows {logs} at {address} (Ctrl-C ends it)")
-    (wait or threading.Event().wait)()
+    threading.Event().wait()
 
 
 def log_folder(run: str) -> Path:

@@ -35,7 +35,7 @@ def tiny(tmp_path_factory):
     return save_tiny_bert(tmp_path_factory.mktemp("tiny"), num_layers=1)
 
 
-def members(folder, count=3, problem="single_label", **options):
+def members(folder, count, problem="single_label", **options):
     """Classifiers of their own random weights, far from one another."""
     made = []
     for seed in range(count):
@@ -59,9 +59,14 @@ def expected(some, rows):
     return np.mean(outputs, axis=0)
 
 
-@pytest.mark.parametrize("problem", PROBLEMS)
-def test_it_gives_the_mean_of_its_members(problem, tiny):
-    some, rows = members(tiny, problem=problem), rows_of(problem)
+@pytest.fixture(scope="module", params=PROBLEMS)
+def made(request, tiny):
+    """Problem, two members, their rows."""
+    return request.param, members(tiny, 2, request.param), rows_of(request.param)
+
+
+def test_it_gives_the_mean_of_its_members(made):
+    problem, some, rows = made
     ensemble = kft.Ensemble(some)
     wanted = expected(some, rows)
     found = ensemble.predict_rows(rows)
@@ -80,9 +85,8 @@ def test_it_gives_the_mean_of_its_members(problem, tiny):
             assert told["value"] == pytest.approx(row[0], abs=1e-5)
 
 
-@pytest.mark.parametrize("problem", PROBLEMS)
-def test_it_is_measured_as_a_classifier_is(problem, tiny):
-    some, rows = members(tiny, problem=problem), rows_of(problem)
+def test_it_is_measured_as_a_classifier_is(made):
+    _, some, rows = made
     ensemble = kft.Ensemble(some)
     found = ensemble.evaluate(rows)
     report = kft.report_on(ensemble, rows).metrics

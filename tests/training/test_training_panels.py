@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
-from tiny_tasks import tiny_rows
+from tiny_tasks import LABELS, tiny_rows
 
 import kerasft as kft
 from kerasft._errors import SettingsError
@@ -20,9 +20,11 @@ def read(folder):
     }
 
 
-@pytest.fixture
-def fitted(task, tmp_path):
+@pytest.fixture(scope="module")
+def fitted(tiny_bert, tmp_path_factory):
     """A task after two epochs of three steps, and the folder of its logs."""
+    tmp_path = tmp_path_factory.mktemp("panels")
+    task = kft.TextClassifier.from_pretrained(tiny_bert, labels=LABELS)
     task.compile(optimizer=kft.adamw(1e-3))
     board = kft.TensorBoard(
         tmp_path,

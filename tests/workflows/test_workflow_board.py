@@ -1,8 +1,13 @@
 """`kerasft board` finds the logs of a run and serves them."""
 
 import json
+import os
+import signal
 import socket
+import subprocess
+import sys
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -10,16 +15,19 @@ import kerasft as kft
 from kerasft.workflows.board import log_folder
 
 
-def test_the_logs_of_a_run_are_served(here, run_folder, capsys):
-    seen = []
-
-    def look():
-        address = capsys.readouterr().out.split(" at ")[1].split(" (")[0]
-        with urllib.request.urlopen(f"{address}data/logdir") as answer:
-            seen.append(json.load(answer)["logdir"])
-
-    kft.board(kft.BoardSettings(run=str(run_folder), port=0), wait=look)
-    assert seen == ["tb_logs/one"]
+def test_the_logs_of_a_run_are_served_until_ctrl_c(here, run_folder):
+    source = {"PYTHONPATH": str(Path(kft.__file__).parents[1]), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "kerasft", "board", str(run_folder), "--port", "0"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=os.environ | source
+    ) as process:
+        told = process.stdout.readline()
+        assert told.startswith("TensorBoard shows tb_logs/one at http://localhost:")
+        address = told.split(" at ")[1].split(" (")[0]
+        with urllib.request.urlopen(f"{address}data/plugins_listing") as answer:
+            assert json.load(answer)["hparams"]["enabled"]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
 
 
 def test_logs_are_found_by_run_by_folder_and_by_default(here, run_folder):

@@ -42,13 +42,25 @@ def test_each_fold_is_a_run_and_the_table_sums_them_up(folds):
     assert {"test", "test_mean", "test_spread"} <= set(found)
 
 
-def test_the_folder_is_predicted_with_evaluated_and_exported_as_one(folds, here):
-    ensemble = kft.Ensemble.from_pretrained(folds, max_length=12)
+def test_the_folder_is_evaluated_and_predicted_with_as_one(folds, here):
     rows = kft.read_csv("test.csv", text="review", label="stars")
-    wanted = ensemble.probabilities(ensemble.predict_rows(rows))
+    ensemble = kft.Ensemble.from_pretrained(folds, max_length=12)
     told = kft.evaluate(kft.EvaluateSettings(run=str(folds), data="test.csv"))
     assert told["accuracy"] == pytest.approx(metrics_of(folds)["test"]["accuracy"])
     assert told["accuracy"] == pytest.approx(ensemble.evaluate(rows)["accuracy"])
+    assert (
+        cli.main(["predict", str(folds), "--data", "test.csv", "--out", "f.jsonl"]) == 0
+    )
+    lines = [json.loads(line) for line in open("f.jsonl")]
+    answers = ensemble.predict_text(rows.texts())
+    assert [one["label"] for one in lines] == [one["label"] for one in answers]
+
+
+@pytest.mark.slow
+def test_the_folder_is_exported_as_one(folds, here):
+    ensemble = kft.Ensemble.from_pretrained(folds, max_length=12)
+    rows = kft.read_csv("test.csv", text="review", label="stars")
+    wanted = ensemble.probabilities(ensemble.predict_rows(rows))
     assert cli.main(["export", str(folds), "--out", "served-folds"]) == 0
     serve = tf.saved_model.load("served-folds").signatures["serving_default"]
     served = serve(text=tf.constant(rows.texts()))["probabilities"]

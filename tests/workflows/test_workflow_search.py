@@ -35,6 +35,10 @@ time.sleep(float(os.environ.get("SLOWLY", 0)))
 rate, size = values.get("learning_rate", 1e-2), values.get("batch_size", 16)
 if size == 8 and os.environ.get("KILLED"):
     os.kill(os.getpid(), int(os.environ["KILLED"]))
+if os.environ.get("REFUSED"):
+    told = {"reason": os.environ["REFUSED"], "refused": True, "seconds": 1.0}
+    (place / "result.json").write_text(json.dumps(told))
+    sys.exit()
 if size == 8 and os.environ.get("SAID"):
     sys.exit(os.environ["SAID"])
 (place / "model.safetensors").write_text("weights")
@@ -406,8 +410,17 @@ def test_the_hparams_tab_has_the_searched_settings_and_the_score(searched):
     assert "score/val_loss" in events.Tags()["tensors"]
 
 
-def test_a_trial_that_no_process_could_train_is_a_refusal_of_all(here, tmp_path):
-    # Known only once a model is loaded; the first two say the same.
+def test_what_refuses_the_first_two_trials_is_an_error_of_the_search(
+    fake, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("REFUSED", "max_length is 99, but the model has 40 positions.")
+    with pytest.raises(SettingsError, match="as all would be: max_length is 99"):
+        kft.search(settings(tmp_path / "s"), {"batch_size": [8, 16, 32]})
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.slow
+def test_a_monitor_that_is_not_measured_is_told_once_a_model_is_loaded(here, tmp_path):
     with pytest.raises(SettingsError, match="as all would be: monitor is 'val_mae'"):
         kft.search(
             settings(tmp_path / "s", monitor="val_mae"), {"batch_size": [8, 16, 32]}
