@@ -75,7 +75,7 @@ def settings_from(settings: type[Settings], parsed: Namespace) -> Settings:
 
 def to_yaml(settings: Settings, without: tuple[str, ...] = ()) -> str:
     """A recipe: all settings but some, in the order of their definition."""
-    parser = parser_of(type(settings))
+    parser = _parser(type(settings))
     parsed = parser.parse_object(asdict(settings))
     for name in without:
         parsed.pop(name)
@@ -115,7 +115,7 @@ def from_yaml(settings: type[Settings], path) -> Settings:
         SettingsError: no such file, not YAML, or not settings of this kind.
     """
     try:
-        parsed = parser_of(settings).parse_path(str(path))
+        parsed = _parser(settings).parse_path(str(path))
     except (ArgumentError, TypeError, OSError) as error:
         raise SettingsError(f"{path}: {error}") from error
     return settings_from(settings, parsed)

@@ -104,7 +104,21 @@ def test_it_is_measured_as_a_classifier_is(made):
     assert alone == pytest.approx({k: told[k] for k in alone}, abs=1e-5)
 
 
-def test_one_saved_model_serves_all_members(tiny, tmp_path):
+def test_one_saved_model_of_token_ids_serves_all_members(made, tmp_path):
+    problem, some, rows = made
+    ensemble = kft.Ensemble(some)
+    ensemble.export(tmp_path / "served", signature="tokens")
+    serve = tf.saved_model.load(str(tmp_path / "served")).signatures["tokens"]
+    inputs, _ = next(iter(ensemble.dataset(rows, 30)))
+    inputs = {"token_type_ids": tf.zeros_like(inputs["input_ids"])} | inputs
+    answer = serve(**{name: tf.cast(ids, tf.int32) for name, ids in inputs.items()})
+    name = "value" if problem == "regression" else "probabilities"
+    wanted = expected(some, rows).reshape(answer[name].shape)
+    np.testing.assert_allclose(answer[name], wanted, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_one_saved_model_of_strings_serves_all_members(tiny, tmp_path):
     some, rows = members(tiny, 2), tiny_rows(30)
     ensemble = kft.Ensemble(some)
     ensemble.export(tmp_path / "served", rows)

@@ -51,7 +51,7 @@ def test_the_folder_is_evaluated_and_predicted_with_as_one(folds, here):
     assert (
         cli.main(["predict", str(folds), "--data", "test.csv", "--out", "f.jsonl"]) == 0
     )
-    lines = [json.loads(line) for line in open("f.jsonl")]
+    lines = [json.loads(line) for line in (here / "f.jsonl").read_text().splitlines()]
     answers = ensemble.predict_text(rows.texts())
     assert [one["label"] for one in lines] == [one["label"] for one in answers]
 

@@ -20,7 +20,7 @@ from kerasft._errors import SettingsError
 from kerasft.workflows import cli, trial_processes
 from kerasft.workflows.flags import from_yaml
 from kerasft.workflows.search_results import Found
-from kerasft.workflows.search_screen import remaining_seconds
+from kerasft.workflows.search_screen import Screen, remaining_seconds
 from kerasft.workflows.training import Run
 from kerasft.workflows.trial import direction_of, reason_of, score_of
 
@@ -198,6 +198,30 @@ kft.search(kft.FinetuneSettings(checkpoint="tiny", train="train.csv", out=sys.ar
 """
 
 
+def test_a_search_that_is_stopped_goes_on_with_the_same_trials(
+    fake, tmp_path, monkeypatch
+):
+    show = Screen.show
+
+    def stopped(screen, found):
+        show(screen, found)
+        if sum(one["state"] == "completed" for one in found.trials) == 2:
+            raise KeyboardInterrupt
+
+    space = {"learning_rate": {"min": 1e-4, "max": 1.0, "sampling": "log"}}
+    how = {"algorithm": "bayesian", "trials": 5}
+    with monkeypatch.context() as patch:
+        patch.setattr(Screen, "show", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            kft.search(settings(tmp_path / "stopped"), space, **how)
+    assert len(fake()) == 2
+    found = kft.search(settings(tmp_path / "stopped"), space, **how)
+    alone = kft.search(settings(tmp_path / "alone"), space, **how)
+    assert len(fake()) == 10
+    assert found.trials == alone.trials
+
+
+@pytest.mark.slow
 def test_a_search_that_is_killed_goes_on_with_the_same_trials(fake, here, tmp_path):
     source = str(Path(kft.__file__).parents[1])
     slow = os.environ | {"SLOWLY": "0.3", "PYTHONPATH": source}
