@@ -63,6 +63,8 @@ def _reload(oracle, path):
         if place.name.removeprefix("trial_") not in known["start_order"]:
             shutil.rmtree(place)
     oracle.reload()
+    # In their order, on which the last digits of a Gaussian process depend.
+    oracle.trials = {name: oracle.trials[name] for name in oracle.start_order}
     if oracle.get_space().get_config()["space"] != json.loads(json.dumps(asked)):
         raise SettingsError(
             f"{path.parents[1]} holds a search of another space. Give the same, or "
