@@ -20,13 +20,13 @@ import kerasft as kft
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
 
-def write_files(folder, count):
+def write_files(folder, count, tested):
     import real_inputs
 
     articles = dict(real_inputs.bbc_rows())  # Each text once.
     rows = kft.from_lists(list(articles), list(articles.values()))
-    ratios = (count / len(rows), 1 - count / len(rows))
-    parts = kft.split(rows, ratios, seed=0, stratify=True)
+    ratios = [share / len(rows) for share in (count, tested)]
+    parts = kft.split(rows, (*ratios, 1 - sum(ratios)), seed=0, stratify=True)[:2]
     folder.mkdir(parents=True, exist_ok=True)
     for name, part in zip(("train", "test"), parts, strict=True):
         with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
@@ -51,12 +51,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--rows", type=int, default=150, help="articles to train on")
+    parser.add_argument("--test-rows", type=int, default=600)
     parser.add_argument("--epochs", type=int, default=2)
     options = parser.parse_args()
 
     data, out = options.folder / "data", options.folder / "folds"
     if not data.exists():
-        write_files(data, options.rows)
+        write_files(data, options.rows, options.test_rows)
     if not (out / "metrics.json").exists():
         kft.finetune(
             kft.FinetuneSettings(

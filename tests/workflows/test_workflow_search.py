@@ -118,6 +118,22 @@ def test_the_same_seed_tries_the_same_with_two_jobs(algorithm, fake, tmp_path):
     assert in_order(once) == in_order(twice)
 
 
+def test_the_memory_of_a_search_does_not_grow_with_its_trials(
+    fake, tmp_path, monkeypatch
+):
+    sizes, show = {}, Screen.show
+
+    def measured(screen, found):
+        show(screen, found)
+        ended = sum(one["state"] == "completed" for one in found.trials)
+        sizes[ended] = int(Path("/proc/self/statm").read_text().split()[1])
+
+    monkeypatch.setattr(Screen, "show", measured)
+    space = {"learning_rate": [1e-4, 1e-3, 1e-2], "batch_size": [4, 8, 16, 32]}
+    kft.search(settings(tmp_path / "s"), space, algorithm="grid", trials=12)
+    assert sizes[12] <= 1.05 * sizes[2]
+
+
 def test_hyperband_gives_good_trials_more_epochs(fake, tmp_path):
     found = kft.search(
         settings(tmp_path / "bands", epochs=9),
