@@ -18,7 +18,7 @@ from kerasft.training.board import serve
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "examples"))
-WAIT = 6  # seconds until a panel has drawn itself
+WAIT = 8  # seconds until a panel has drawn itself
 # Name of the picture -> tab, and what is clicked there.
 PANELS = {
     "time-series": ("timeseries", None),

@@ -110,14 +110,14 @@ def reliability(scores: np.ndarray, right: np.ndarray) -> Figure:
 
 def lengths(tokens: np.ndarray) -> Figure:
     """How many examples have how many tokens; lines at the median and at 95 %."""
-    figure, axes = _new(4.5, 3.0)
+    figure, axes = _new(5.6, 3.0)
     axes.hist(tokens, bins=int(np.clip(np.ptp(tokens) + 1, 1, 60)))
     for share, style in ((50, "-"), (95, "--")):
         place = float(np.percentile(tokens, share))
         label = f"{share} % have up to {place:.0f}"
         axes.axvline(place, color="black", linewidth=1, linestyle=style, label=label)
     axes.set(xlabel="tokens", ylabel="examples", title="Lengths of the training data")
-    _legend(axes)
+    _legend(axes, loc="center left", outside=True)
     return figure
 
 

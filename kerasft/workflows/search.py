@@ -22,7 +22,7 @@ from kerasft.workflows.finetune import FinetuneSettings
 from kerasft.workflows.flags import changed, to_yaml
 from kerasft.workflows.job import raise_if_foreign
 from kerasft.workflows.jobs import JOBS
-from kerasft.workflows.search_oracle import oracle_of
+from kerasft.workflows.search_oracle import oracle_of, values_of
 from kerasft.workflows.search_results import (
     BEST_RECIPE,
     Found,
@@ -110,6 +110,7 @@ def search(
     _raise_unless_scored(run)
     oracle = oracle_of(settings, declare, sign, folder)
     run_folder.write_text(folder / SETTINGS, to_yaml(settings))
+    _write_experiment(settings, oracle, folder)
     found = _Search(settings, declare, sign, folder, oracle).work()
     if found.best is None:
         reasons = "\n".join(f"trial {t['id']}: {t['reason']}" for t in found.trials)
@@ -174,7 +175,7 @@ class _Search:
         changes |= {"out": str(place), "tensorboard": f"{logs}/{trial.trial_id}"}
         if self.settings.algorithm == "hyperband":
             changes["epochs"] = trial.hyperparameters.values["tuner/epochs"]
-        return changed(run, changes), _told(trial)
+        return changed(run, changes), values_of(trial)
 
     def _end(self):
         """Tell the oracle of trials that have ended; whether there were any."""
@@ -214,17 +215,19 @@ class _Search:
         )
 
     def _found(self):
-        told = {name: _told(trial) for name, trial in self.oracle.trials.items()}
+        told = {name: values_of(trial) for name, trial in self.oracle.trials.items()}
         monitor = self.settings.monitor
         return found_in(self.oracle, self.folder, monitor, self.sign, told)
 
 
-def _told(trial):
-    values = trial.hyperparameters.values
-    told = {name: v for name, v in values.items() if not name.startswith("tuner/")}
-    if "tuner/epochs" in values:
-        told["epochs"] = values["tuner/epochs"]
-    return told
+def _write_experiment(settings, oracle, folder):
+    from kerasft.training.experiment import write_experiment
+
+    columns = {one.name: one.default for one in oracle.get_space().space}
+    if settings.algorithm == "hyperband":
+        columns["epochs"] = settings.epochs
+    logs = Path(run_folder.logs_of(settings.tensorboard, folder))
+    write_experiment(logs, columns, f"score/{settings.monitor}")
 
 
 def _with_options(settings, space, options):

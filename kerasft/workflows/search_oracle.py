@@ -56,6 +56,15 @@ def oracle_of(settings, declare, sign, folder):
     return oracle
 
 
+def values_of(trial) -> dict:
+    """What people are told of a trial: setting -> value."""
+    values = trial.hyperparameters.values
+    told = {name: v for name, v in values.items() if not name.startswith("tuner/")}
+    if "tuner/epochs" in values:
+        told["epochs"] = values["tuner/epochs"]
+    return told
+
+
 def _reload(oracle, path):
     asked = oracle.get_space().get_config()["space"]
     known = json.loads(path.read_text("utf-8"))

@@ -448,6 +448,11 @@ def test_the_hparams_tab_has_the_searched_settings_and_the_score(searched):
     told = {name: value.number_value for name, value in start.hparams.items()}
     assert told == {"learning_rate": 1e-2}
     assert "score/val_loss" in events.Tags()["tensors"]
+    events = EventAccumulator(str(place / "tb_logs/real")).Reload()
+    content = events.SummaryMetadata(hparams_metadata.EXPERIMENT_TAG)
+    told = hparams_metadata.parse_experiment_plugin_data(content.plugin_data.content)
+    assert [one.name for one in told.hparam_infos] == ["learning_rate"]
+    assert [one.name.tag for one in told.metric_infos] == ["score/val_loss"]
 
 
 def test_what_refuses_the_first_two_trials_is_an_error_of_the_search(
