@@ -13,8 +13,8 @@ import gc
 import json
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean, stdev
 
-import numpy as np
 from rich.table import Table
 
 from kerasft._errors import SettingsError
@@ -84,10 +84,10 @@ def summary(folds: list[dict]) -> dict:
         folds: metric -> value of each.
     """
     names = [name for name in folds[0] if all(name in one for one in folds)]
-    columns = {name: np.array([one[name] for one in folds], float) for name in names}
+    columns = {name: [float(one[name]) for one in folds] for name in names}
     return {
-        "validation": {name: float(v.mean()) for name, v in columns.items()},
-        "spread": {name: float(v.std(ddof=1)) for name, v in columns.items()},
+        "validation": {name: fmean(column) for name, column in columns.items()},
+        "spread": {name: stdev(column) for name, column in columns.items()},
         "folds": folds,
     }
 
