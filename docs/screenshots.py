@@ -9,6 +9,8 @@ chromium-driver; pip install selenium). `--logs FOLDER` takes logs that are ther
 """
 
 import argparse
+import os
+import shutil
 import sys
 import tempfile
 import time
@@ -16,7 +18,7 @@ from pathlib import Path
 
 from kerasft.training.board import serve
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent.resolve()
 sys.path.insert(0, str(HERE.parent / "examples"))
 WAIT = 8  # seconds until a panel has drawn itself
 # Name of the picture -> tab, and what is clicked there.
@@ -51,41 +53,51 @@ return false;
 
 
 def make_logs(folder):
-    """A search of four trials over film sentences, and a run with histograms."""
+    """A search of four trials over film sentences, and a run with histograms.
+
+    In a folder that has some of it already, the rest.
+    """
     import real_inputs
     import search as example
 
     import kerasft as kft
+    from kerasft.workflows import cli
 
-    example.write_files(folder / "data", 400)
+    folder.mkdir(parents=True, exist_ok=True)
+    os.chdir(folder)  # So that no path of this machine is in the pictures.
+    if not Path("minilm").exists():
+        shutil.copytree(real_inputs.minilm_folder(), "minilm")
+        example.write_files(Path("data"), 240)
     settings = kft.FinetuneSettings(
-        checkpoint=str(real_inputs.minilm_folder()),
-        train=str(folder / "data/train.csv"),
-        validation=str(folder / "data/valid.csv"),
+        checkpoint="minilm",
+        train="data/train.csv",
+        validation="data/valid.csv",
         text="text",
         label="mood",
-        max_length=48,
+        max_length=32,
         epochs=2,
         monitor="val_accuracy",
-        out=str(folder / "search"),
-        tensorboard=str(folder / "logs/search"),
+        out="search",
+        tensorboard="logs/search",
     )
-    found = kft.search(settings, example.SPACE, trials=4)
-    kft.finetune(
-        found.settings(
-            out=str(folder / "best"),
-            tensorboard=str(folder / "logs/best"),
-            histograms=True,
-        )
-    )
-    return folder / "logs"
+    if not Path("search/best.yaml").exists():
+        kft.search(settings, example.SPACE, trials=4)
+    if not Path("best/metrics.json").exists():
+        command = "finetune --config search/best.yaml --histograms --out best"
+        if cli.main([*command.split(), "--tensorboard", "logs/best"]):
+            sys.exit(1)
+    return Path("logs")
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--logs", type=Path, help="logs to show; default: made anew")
+    parser.add_argument(
+        "--work", type=Path, help="where to make them; default: nowhere"
+    )
     parser.add_argument("--out", type=Path, default=HERE)
     options = parser.parse_args(arguments)
+    out = options.out.resolve()
 
     from selenium import webdriver
 
@@ -98,7 +110,7 @@ def main(arguments=None):
     ):
         chosen.add_argument(f"--{flag}")
     with tempfile.TemporaryDirectory() as place:
-        address = serve(options.logs or make_logs(Path(place)), port=0)
+        address = serve(options.logs or make_logs(options.work or Path(place)), port=0)
         browser = webdriver.Chrome(options=chosen)
         try:
             for name, (tab, click) in PANELS.items():
@@ -108,7 +120,7 @@ def main(arguments=None):
                 if click and not browser.execute_script(CLICK, click):
                     sys.exit(f"TensorBoard has no tab {click!r} in {tab}.")
                 time.sleep(WAIT if click else 0)
-                browser.save_screenshot(str(options.out / f"tensorboard-{name}.png"))
+                browser.save_screenshot(str(out / f"tensorboard-{name}.png"))
                 print(f"tensorboard-{name}.png")
         finally:
             browser.quit()

@@ -83,7 +83,8 @@ def summary(folds: list[dict]) -> dict:
     Args:
         folds: metric -> value of each.
     """
-    names = [name for name in folds[0] if all(name in one for one in folds)]
+    known = [one.get for one in folds]  # What is no number there is null.
+    names = [n for n in folds[0] if all(get(n) is not None for get in known)]
     columns = {name: [float(one[name]) for one in folds] for name in names}
     return {
         "validation": {name: fmean(column) for name, column in columns.items()},

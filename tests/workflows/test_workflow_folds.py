@@ -101,6 +101,6 @@ def test_a_mistake_is_told_before_the_first_fold(changes, words, here, refused):
 
 
 def test_the_spread_is_that_of_a_sample():
-    told = summary([{"a": 1.0, "b": 2.0}, {"a": 3.0}])
+    told = summary([{"a": 1.0, "b": 2.0, "c": None}, {"a": 3.0, "c": 1.0}])
     assert told["validation"] == {"a": 2.0}
     assert told["spread"] == {"a": pytest.approx(2**0.5)}
