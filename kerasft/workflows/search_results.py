@@ -126,8 +126,10 @@ def remove_weights(found: Found):
     best = found.best
     for one in found.trials:
         if one is not best and one["state"] != "running":
-            for path in trial_folder(found.folder, one["id"]).rglob(WEIGHTS):
+            place = trial_folder(found.folder, one["id"])
+            for path in place.rglob(WEIGHTS):
                 path.unlink()
+            shutil.rmtree(place / "resume", ignore_errors=True)
 
 
 def finish(found: Found, settings_class: type):

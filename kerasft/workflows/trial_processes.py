@@ -72,7 +72,8 @@ def start(trial, settings, values: dict, place: dict) -> Running:
         return Running(trial, folder, None, time.time())
     if (folder / run_folder.METRICS).exists():
         shutil.rmtree(folder)  # Killed between its end and its result.
-    run_folder.begin(folder, to_yaml(settings))
+    if not (folder / run_folder.RECIPE).exists():  # Of one that goes on, it stays.
+        run_folder.begin(folder, to_yaml(settings))
     run_folder.write_json(folder / VALUES, values)
     source = str(Path(kerasft.__file__).parents[1])
     known = os.environ.get("PYTHONPATH")
