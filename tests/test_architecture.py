@@ -36,7 +36,7 @@ PLACES = {
     "tensorflow_datasets": ("data",),
     "tensorboard": ("training",),
     "keras": ("layers", "models", "objectives", "peft", "sampling", "tasks", *DATA[1:]),
-    "keras_tuner": ("workflows/search.py",),
+    "keras_tuner": ("workflows/search_oracle.py",),
     "safetensors": ("checkpoints",),
     "huggingface_hub": ("checkpoints",),
     "tokenizers": ("data/tokenizer.py", "data/vocabulary.py", "serving"),

@@ -140,7 +140,6 @@ class Resume(keras.callbacks.Callback):
         )
 
     def _close(self):
-        """Leave everything as it was before the fit."""
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers = {}
@@ -196,7 +195,7 @@ class Resume(keras.callbacks.Callback):
             self._look(self._epoch, self._replay.done)
 
     def on_test_end(self, logs=None):
-        """Forget the metrics of training."""
+        """Forget them."""
         self._held = None
 
     def on_epoch_end(self, epoch, logs=None):
@@ -297,6 +296,5 @@ def _raise_on_other_backends():
 
 
 def _length(data):
-    """Batches of an epoch, or None."""
     length = int(getattr(data, "cardinality", lambda: -1)())
     return length if length > 0 else None
