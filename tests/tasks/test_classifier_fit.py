@@ -75,7 +75,9 @@ def test_arrays_train_as_batches_of_rows_do(folder):
         if as_arrays:
             ((inputs, labels),) = data
             arrays = {name: np.asarray(value) for name, value in inputs.items()}
-            task.fit(arrays, np.asarray(labels), batch_size=21, shuffle=False, verbose=0)
+            task.fit(
+                arrays, np.asarray(labels), batch_size=21, shuffle=False, verbose=0
+            )
         else:
             task.fit(data, verbose=0)
         ends.append(weights_of(task))
