@@ -7,6 +7,7 @@ import keras
 from keras import ops, tree
 
 from kerasft.tasks import even_batches
+from kerasft.tasks.numpy_batches import batches_of
 
 
 class Devices:
@@ -28,6 +29,8 @@ class FitsDevices:
 
     def fit(self, x=None, y=None, **options):
         """As Keras', of batches with any number of rows."""
+        if batches_of(x) is not None:
+            options["shuffle"] = False  # They are, where that was asked for.
         x, y, options = self._evened(x, y, options, options.get("shuffle", False))
         valid, options["validation_data"] = options.get("validation_data"), None
         if valid is not None:
