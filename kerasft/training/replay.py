@@ -89,18 +89,17 @@ class _Passing:
         self.model, self.function, self.replay = model, function, replay
 
     def __call__(self, *arguments):
-        """Keras gives an iterator on TensorFlow; on JAX the state, and batches."""
+        """Keras gives an iterator; on JAX the state before it."""
         steps = int(self.model.steps_per_execution)
         past = self.replay.is_past(self.replay.done)
         self.replay.done += steps
         if not past:
             self.replay.steps += steps
             return self.function(*arguments)
-        if len(arguments) == 2:
-            return self.replay.logs, arguments[0]
         for _ in range(steps):
-            next(arguments[0])
-        return self.replay.logs
+            next(arguments[-1])
+        state = arguments[:-1]
+        return (self.replay.logs, *state) if state else self.replay.logs
 
 
 class ReplayingCallbacks(keras.callbacks.CallbackList):
