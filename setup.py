@@ -45,6 +45,7 @@ TEST = [
     "datasets>=4",
     "pandas>=2.2",
     "pytest>=8",
+    "pytest-xdist>=3.8",  # the suite on two cores
     "hypothesis>=6.100",
     "seqeval==1.2.2",  # the reference of entity scores
     "ruff==0.17.6",

@@ -195,7 +195,8 @@ def stand_in(spec):
     import tensorflow as tf
 
     def zeros(described):
-        return tf.zeros([size or 2 for size in described.shape], described.dtype)
+        shape = [2 if size is None else size for size in described.shape]
+        return tf.zeros(shape, described.dtype)
 
     return tf.nest.map_structure(zeros, spec)
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from kerasft._errors import CheckpointError
 from kerasft.data.pipeline import stand_in
+from kerasft.tasks.step import batches_of
 from kerasft.training.plain import packed, plain_parts, unpacked
 
 SKIPPED = (keras.callbacks.ProgbarLogger,)
@@ -31,9 +32,11 @@ def make_variables(model, data):
         data: a `tf.data.Dataset`; of other data the metrics are left. (On JAX Keras
             has made them when the fit begins.)
     """
-    if hasattr(data, "element_spec") and keras.backend.backend() == "tensorflow":
+    if hasattr(data, "element_spec") and hasattr(model, "make_metrics"):
+        batches = batches_of(data)
         # Not a batch of the data: a shuffled dataset would be a pass further on.
-        model._symbolic_build(data_batch=stand_in(data.element_spec))
+        first = stand_in(data.element_spec) if batches is None else batches.first()
+        model.make_metrics(first)
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
 

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import kerasft as kft
 from kerasft._errors import SettingsError
-from kerasft.training.devices import is_chief
 from kerasft.training.settings import LossSettings, ModelSettings, TrainingSettings
-from kerasft.workflows import resuming, run_folder
+from kerasft.workflows import run_folder
 from kerasft.workflows.console import RESULTS
 from kerasft.workflows.estimate import print_estimate
 from kerasft.workflows.evaluation import write_report
@@ -53,6 +52,8 @@ def trained_run(settings, compared: dict | None = None) -> Run:
         KerasftError: settings, rows or a checkpoint that do not fit; nothing has been
             written then.
     """
+    from kerasft.training.devices import is_chief  # Not for `--help`.
+
     strategy = kft.strategy(settings.strategy)  # Before TensorFlow does anything else.
     RESULTS.quiet = not is_chief(strategy)
     folder = run_folder.claim(settings.out)
@@ -73,6 +74,8 @@ def _trained(settings, strategy, folder, place, compared):
         place: where this process writes; the same, but of workers who are not chief.
         compared: as of `trained_run`.
     """
+    from kerasft.workflows import resuming
+
     job = settings.job
     rows = read_training_rows(settings, job)
     for leak in rows.leaks():
