@@ -12,7 +12,7 @@ demo: $(VENV)/ready
 	$(BIN)/python examples/classify_news.py
 
 test: $(VENV)/ready-test lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(VENV)/ready-test
 	$(BIN)/python -m pytest -m slow

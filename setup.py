@@ -45,12 +45,14 @@ TEST = [
     "datasets>=4",
     "pandas>=2.2",
     "pytest>=8",
+    "pytest-xdist>=3.8",  # the suite on two cores
     "hypothesis>=6.100",
     "seqeval==1.2.2",  # the reference of entity scores
     "ruff==0.17.6",
     "nbclient>=0.10",
     "nbformat>=5.10",
     "ipykernel>=6.29",
+    "jax==0.10.2",  # the other backend; the CPU build will do
 ]
 
 setup(
@@ -68,6 +70,7 @@ setup(
         "test": TEST,
         "notebooks": ["jupyterlab>=4", "ipykernel>=6.29"],
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],  # brings the CUDA libraries along
+        "jax": ["jax>=0.10.2"],  # KERAS_BACKEND=jax; jax[tpu] or jax[cuda13] for those
     },
     entry_points={"console_scripts": ["kerasft=kerasft.workflows.cli:main"]},
     classifiers=[

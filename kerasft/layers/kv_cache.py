@@ -71,5 +71,7 @@ def _written(kept, new, first):
     rows, columns, places = ops.meshgrid(
         ops.arange(batch), ops.arange(heads), first + ops.arange(count), indexing="ij"
     )
-    indices = ops.stack([rows, columns, places], axis=-1)
-    return ops.scatter_update(kept, indices, ops.cast(new, kept.dtype))
+    # In one row of places: Keras mixes up the axes of others on JAX.
+    indices = ops.reshape(ops.stack([rows, columns, places], axis=-1), (-1, 3))
+    new = ops.reshape(ops.cast(new, kept.dtype), (-1, kept.shape[-1]))
+    return ops.scatter_update(kept, indices, new)

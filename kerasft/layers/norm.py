@@ -22,7 +22,7 @@ class LayerNorm(keras.layers.LayerNormalization):
 
     def call(self, inputs):
         """Normalise the last axis."""
-        beta = ops.zeros_like(self.gamma) if self.beta is None else self.beta
+        beta = ops.zeros(self.gamma.shape) if self.beta is None else self.beta
         weights = (ops.cast(w, "float32") for w in (self.gamma, beta))
         outputs = _normalised(self.epsilon)(ops.cast(inputs, "float32"), *weights)
         return ops.cast(outputs, self.compute_dtype)

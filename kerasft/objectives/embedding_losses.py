@@ -1,9 +1,10 @@
 """Losses of embedders, for vectors (batch, columns, width) of rows of several texts.
 
 The formulas are in `similarity.py`; here they get their rows: which columns, which
-labels. `EMBEDDING_LOSSES` has them by name. The trap: with the in-batch losses each
-row's value depends on the others of its batch, so these batches cannot be worked
-through in parts; on several replicas a row meets those of its own replica.
+labels. `EMBEDDING_LOSSES` has them by name. Rows whose label is the integer -100 only
+fill up a batch: no other row meets them. The trap: with the in-batch losses each row's
+value depends on the others of its batch, so these batches cannot be worked through in
+parts; on several replicas of TensorFlow a row meets those of its own replica.
 """
 
 from keras import ops
@@ -11,7 +12,7 @@ from keras import ops
 from kerasft._errors import DataError
 from kerasft._registry import Registry
 from kerasft.objectives import similarity
-from kerasft.objectives.losses import ItemLoss
+from kerasft.objectives.losses import IGNORED, ItemLoss
 
 COLUMNS = "text", "text and text_pair", "text, text_pair and negative"
 
@@ -76,11 +77,11 @@ class Ranking(EmbeddingLoss):
     def call(self, y_true, y_pred):
         """Value of each row, (batch,)."""
         self.check(y_true, y_pred)
-        anchors, positives = y_pred[:, 0], y_pred[:, 1]
+        anchors, positives, real = y_pred[:, 0], y_pred[:, 1], there(y_true)
         if self.symmetric:
-            return similarity.symmetric_ranking(anchors, positives, self.scale)
+            return similarity.symmetric_ranking(anchors, positives, self.scale, real)
         negatives = y_pred[:, 2] if y_pred.shape[1] == 3 else None
-        return similarity.ranking(anchors, positives, negatives, self.scale)
+        return similarity.ranking(anchors, positives, negatives, self.scale, real)
 
 
 class Triplet(EmbeddingLoss):
@@ -155,11 +156,17 @@ class ClassRanking(EmbeddingLoss):
     def call(self, y_true, y_pred):
         """Value of each row, (batch,)."""
         self.check(y_true, y_pred)
-        return similarity.class_ranking(y_pred[:, 0], y_true, self.scale)
+        real = there(y_true)
+        return similarity.class_ranking(y_pred[:, 0], y_true, self.scale, real)
 
     def item_weights(self, y_true):
         """1 where another of the batch has the same class."""
         return ops.cast(ops.any(similarity.same_class(y_true), axis=-1), "float32")
+
+
+def there(y_true):
+    """Which rows do not only fill up the batch, bool (batch,)."""
+    return ops.not_equal(y_true, IGNORED)
 
 
 EMBEDDING_LOSSES = Registry(

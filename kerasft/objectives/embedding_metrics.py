@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from kerasft.layers.text_pooling import unit
+from kerasft.objectives.embedding_losses import there
 from kerasft.objectives.losses import expand_to
 from kerasft.objectives.metrics import Pearson
 from kerasft.objectives.similarity import cosine, same_class
@@ -36,7 +37,9 @@ class RetrievalAccuracy(_Share):
         vectors = unit(y_pred)
         columns = [vectors[:, i] for i in range(1, y_pred.shape[1])]
         candidates = ops.concatenate(columns, axis=0)
-        best = _largest(ops.matmul(vectors[:, 0], ops.transpose(candidates)))
+        real = ops.tile(there(y_true), (len(columns),))
+        closeness = ops.matmul(vectors[:, 0], ops.transpose(candidates))
+        best = _largest(ops.where(real[None], closeness, -2.0))
         own = ops.arange(ops.shape(y_pred)[0], dtype=best.dtype)
         return ops.equal(best, own), ops.ones_like(vectors[:, 0, 0])
 
@@ -68,7 +71,8 @@ class NeighbourAccuracy(_Share):
         closeness = ops.matmul(vectors, ops.transpose(vectors))
         places = ops.arange(ops.shape(closeness)[0])
         itself = ops.equal(places[:, None], places[None])
-        best = _largest(ops.where(itself, -2.0, closeness))
+        passed = ops.logical_or(itself, ops.logical_not(there(y_true))[None])
+        best = _largest(ops.where(passed, -2.0, closeness))
         nearest = ops.take(y_true, best, axis=0)
         weights = ops.cast(ops.any(same_class(y_true), axis=-1), "float32")
         return ops.equal(nearest, y_true), weights

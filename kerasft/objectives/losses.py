@@ -19,7 +19,11 @@ class ItemLoss(keras.losses.Loss):
 
     Subclasses give `call(y_true, y_pred)`, the values in the shape of the items, and
     may weigh items in `item_weights(y_true)`.
+
+    Attribute `skips`: whether items with the integer label -100 are left out.
     """
+
+    skips = True
 
     def __init__(self, name=None):
         super().__init__(name=name, reduction="mean_with_sample_weight")
@@ -197,6 +201,8 @@ def told_and_true(y_true, y_pred):
 class SquaredError(ItemLoss):
     """Squared distance to one number (batch,) or several (batch, numbers)."""
 
+    skips = False
+
     def __init__(self, name="squared_error"):
         super().__init__(name)
 
@@ -229,6 +235,8 @@ class RowLoss(ItemLoss):
         loss: a Keras loss, or a function of labels and logits. Its own weighting and
             reduction are not used.
     """
+
+    skips = False
 
     def __init__(self, loss, name="row_loss"):
         super().__init__(name)

@@ -187,13 +187,18 @@ class AbsoluteError(keras.metrics.Mean):
 class Pearson(keras.metrics.Metric):
     """Correlation of predictions and targets, all numbers of a row taken alike.
 
-    The sums are float64: targets with a large mean and a small spread would drown
-    in rounding.
+    Targets with a large mean and a small spread would drown in rounding. So the sums
+    are float64; on JAX, which has none, they are of distances from the first batch's
+    means.
     """
 
     def __init__(self, name="pearson"):
         super().__init__(name=name)
-        self.sums = self.add_weight((6,), "zeros", dtype="float64", name="sums")
+        self.near = keras.backend.backend() == "jax"
+        kind = "float32" if self.near else "float64"
+        self.sums = self.add_weight((6,), "zeros", dtype=kind, name="sums")
+        if self.near:
+            self.origin = self.add_weight((2,), "zeros", name="origin")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Targets (batch,) or (batch, numbers), predictions of as many numbers."""
@@ -201,9 +206,20 @@ class Pearson(keras.metrics.Metric):
         w = ops.ones_like(x)
         if sample_weight is not None:
             w = w * expand_to(sample_weight, x)
-        w, x, y = (ops.cast(ops.reshape(t, (-1,)), "float64") for t in (w, x, y_pred))
+        kind = self.sums.dtype
+        w, x, y = (ops.cast(ops.reshape(t, (-1,)), kind) for t in (w, x, y_pred))
+        if self.near:
+            x, y = self._from_origin(w, x, y)
         terms = [w, w * x, w * y, w * x * x, w * y * y, w * x * y]
         self.sums.assign_add(ops.stack([ops.sum(term) for term in terms]))
+
+    def _from_origin(self, w, x, y):
+        """Both less the means of the first batch that had any."""
+        count = ops.maximum(ops.sum(w), 1e-9)
+        means = ops.stack([ops.sum(w * x) / count, ops.sum(w * y) / count])
+        origin = ops.where(self.sums[0] > 0, self.origin + 0.0, means)
+        self.origin.assign(origin)
+        return x - origin[0], y - origin[1]
 
     def result(self):
         """-1 to 1; 0 while either side has no spread."""

@@ -14,13 +14,15 @@ from keras import ops
 
 from kerasft.layers.text_pooling import unit
 
+NOBODY = -1e9  # The logit of what is not to be found.
+
 
 def cosine(left, right):
     """Cosine of the angle between vectors, along their last axis; of 0 it is 0."""
     return ops.sum(unit(left) * unit(right), axis=-1)
 
 
-def ranking(anchors, positives, negatives=None, scale=20.0):
+def ranking(anchors, positives, negatives=None, scale=20.0, real=None):
     """Cross-entropy of finding each anchor's own positive among all of the batch.
 
     Args:
@@ -29,11 +31,16 @@ def ranking(anchors, positives, negatives=None, scale=20.0):
         negatives: (any, width) more that belong to none of them (hard negatives); or
             None.
         scale: of the cosines before the softmax, 1 / temperature.
+        real: (batch,) which rows there are; the others only fill up the batch. None:
+            all.
     """
     candidates = positives
     if negatives is not None:
         candidates = ops.concatenate([positives, negatives], axis=0)
+        real = None if real is None else ops.concatenate([real, real], axis=0)
     logits = ops.matmul(unit(anchors), ops.transpose(unit(candidates))) * scale
+    if real is not None:
+        logits = ops.where(real[None], logits, NOBODY)
     own = ops.arange(ops.shape(logits)[0])[:, None]
     mine = ops.equal(own, ops.arange(ops.shape(logits)[1])[None])
     # Not by class numbers: a replica's share of the last batch may have no row.
@@ -41,10 +48,10 @@ def ranking(anchors, positives, negatives=None, scale=20.0):
     return -ops.sum(ops.where(mine, chances, 0.0), axis=-1)
 
 
-def symmetric_ranking(anchors, positives, scale=20.0):
+def symmetric_ranking(anchors, positives, scale=20.0, real=None):
     """The mean of ranking positives for anchors, and anchors for positives."""
-    there = ranking(anchors, positives, scale=scale)
-    return 0.5 * (there + ranking(positives, anchors, scale=scale))
+    there = ranking(anchors, positives, scale=scale, real=real)
+    return 0.5 * (there + ranking(positives, anchors, scale=scale, real=real))
 
 
 def triplet(anchors, positives, negatives, margin=5.0):
@@ -76,18 +83,21 @@ def contrastive(left, right, same, margin=0.5):
     return 0.5 * (same * ops.square(distance) + (1.0 - same) * ops.square(short))
 
 
-def class_ranking(vectors, classes, scale=20.0):
+def class_ranking(vectors, classes, scale=20.0, real=None):
     """Cross-entropy of finding, among all of the batch, the others of one's class.
 
     Args:
         vectors: (batch, width).
         classes: (batch,) integers. Where no other has the same, the value is 0.
         scale: of the cosines before the softmax, 1 / temperature.
+        real: as of `ranking`.
     """
     logits = ops.matmul(unit(vectors), ops.transpose(unit(vectors))) * scale
     places = ops.arange(ops.shape(logits)[0])
     itself = ops.equal(places[:, None], places[None])
-    chances = ops.log_softmax(ops.where(itself, -1e9, logits), axis=-1)
+    if real is not None:
+        itself = ops.logical_or(itself, ops.logical_not(real)[None])
+    chances = ops.log_softmax(ops.where(itself, NOBODY, logits), axis=-1)
     same = ops.cast(same_class(classes), "float32")
     found = ops.sum(same * chances, axis=-1)
     return -found / ops.maximum(ops.sum(same, axis=-1), 1.0)

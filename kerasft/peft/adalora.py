@@ -30,7 +30,7 @@ from kerasft.peft.triplets import Triplets
 
 @dataclass(frozen=True, kw_only=True)
 class AdaLoRA(Method):
-    """Adaptive budget allocation (Zhang et al. 2023). Needs the TensorFlow backend.
+    """Adaptive budget allocation (Zhang et al. 2023). For TensorFlow and JAX.
 
     Raises:
         SettingsError: numbers that cannot be.
@@ -91,12 +91,12 @@ class AdaLoRA(Method):
         """Triplets beside each target.
 
         Raises:
-            SettingsError: another backend than TensorFlow.
+            SettingsError: another backend than TensorFlow and JAX.
         """
-        if keras.backend.backend() != "tensorflow":
+        if keras.backend.backend() not in ("tensorflow", "jax"):
             raise SettingsError(
-                "AdaLoRA looks at the gradients of each step, which the step of the "
-                "TensorFlow backend alone hands out. Take LoRA."
+                "AdaLoRA looks at the gradients of each step, which the steps for the "
+                "TensorFlow and the JAX backend alone hand out. Take LoRA."
             )
         rank, alpha, dropout = self.init_rank, self.alpha, self.dropout
         return [

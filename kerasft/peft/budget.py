@@ -106,7 +106,7 @@ class Budget(keras.layers.Layer):
         held = step > last  # The last look's choice stays.
         for layer, found in zip(self.layers, scores, strict=True):
             kept = ops.cast(found > threshold, "float32")
-            kept = ops.where(looks, kept, layer.kept)
+            kept = ops.where(looks, kept, layer.kept + 0.0)
             layer.kept.assign(kept)
             zeroed = ops.where(ops.logical_or(looks, held), kept, ops.ones_like(kept))
             layer.lora_e.assign(layer.lora_e * zeroed[:, None])

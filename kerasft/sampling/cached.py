@@ -12,11 +12,14 @@ class CachedDecoder:
     Args:
         backbone: a `DecoderBackbone`.
         head: a `NextTokenHead`.
+        owner: the Keras layer that has all variables of both; what is compiled by JAX
+            needs it.
     """
 
-    def __init__(self, backbone, head):
+    def __init__(self, backbone, head, owner=None):
         self.backbone = backbone
         self.head = head
+        self.owner = owner
 
     def empty(self, rows, capacity):
         """The cache of no tokens: of each block keys and values, zeros.

@@ -44,7 +44,8 @@ class Generation:
         way = way_of(settings)(decoder, settings, end_ids, pad_id)
         self.end_ids = tuple(end_ids)
         self.pad_id = pad_id
-        self._begin, self._advance = compiled(way.begin), compiled(way.advance)
+        self._begin = compiled(way.begin, decoder.owner, sized=True)
+        self._advance = compiled(way.advance, decoder.owner)
 
     def blocks(self, prompts, rows, settings, size=BLOCK):
         """Generate, `size` tokens at a time.
@@ -120,10 +121,21 @@ def with_room(state, capacity):
     return {k: grown(k, v) if k in PLACES else v for k, v in state.items()}
 
 
-def compiled(function):
-    """The function as a graph, where the backend has graphs."""
-    if keras.backend.backend() != "tensorflow":
-        return function
-    from kerasft.sampling.compiled_tensorflow import graph
+def compiled(function, layer, sized=False):
+    """The function as a graph, where the backend has graphs.
 
-    return graph(function)
+    Args:
+        function: of tensors.
+        layer: the Keras layer whose variables it reads.
+        sized: whether shapes depend on its arguments' values, which JAX cannot compile.
+    """
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        from kerasft.sampling.compiled_tensorflow import graph
+
+        return graph(function)
+    if backend == "jax" and not sized:
+        from kerasft.sampling.compiled_jax import graph
+
+        return graph(function, layer)
+    return function

@@ -39,6 +39,7 @@ from kerasft.tasks.feeding import Fed
 from kerasft.tasks.generating import Generating
 from kerasft.tasks.plain_text_task import PlainTextTask
 from kerasft.tasks.source import Source
+from kerasft.tasks.step import as_data
 from kerasft.tasks.text_exports import export_causal_lm
 
 GENERATION_CONFIG = "generation_config.json"
@@ -205,11 +206,11 @@ class CausalLM(Generating, ScoringChoices, PlainTextTask):
         from kerasft.data.pipeline import Batches
 
         if self._score is None:
-            self._score = compiled(self._of_labels)
+            self._score = compiled(self._of_labels, self)
         plan = self._plan(packed, batch_size)
         order = plan.order(0)
         batches = Batches(packed, plan, make=NextTokens(packed))
-        for step, (inputs, labels) in enumerate(batches.dataset()):
+        for step, (inputs, labels) in enumerate(as_data(batches)):
             chosen, _ = plan.batch(order, step)
             logs = np.asarray(self._score(inputs, labels))
             yield chosen, logs, np.asarray(labels) != IGNORED

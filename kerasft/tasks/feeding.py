@@ -12,6 +12,7 @@ from kerasft._errors import DataError, SettingsError
 from kerasft.data.batching import BatchPlan
 from kerasft.data.encoding import Examples, encode_rows
 from kerasft.data.text_columns import TextColumns
+from kerasft.tasks.step import as_data
 
 
 class Fed(NamedTuple):
@@ -73,6 +74,8 @@ class Feeding(abc.ABC):
     ):
         """Tokenised batches of rows, as a `tf.data.Dataset` of (inputs, labels).
 
+        Where there is no TensorFlow, a `keras.utils.PyDataset` of the same arrays.
+
         Its attribute `batches` tells the padding share and holds the position.
 
         Args:
@@ -123,7 +126,7 @@ class Feeding(abc.ABC):
             make=fed.make,
             extras=dict(fed.extras),
         )
-        return batches.dataset()
+        return as_data(batches)
 
     def outputs(self, examples, batch_size=32, make=None, extras=None):
         """The model's outputs, batch by batch; examples of like length go together.
@@ -149,7 +152,7 @@ class Feeding(abc.ABC):
             make=make,
             extras=extras or {},
         )
-        for step, inputs in enumerate(batches.dataset()):
+        for step, inputs in enumerate(as_data(batches)):
             chosen, _ = plan.batch(order, step)
             outputs = self.predict_on_batch(inputs)
             yield chosen, keras.tree.map_structure(_float32, outputs)
@@ -174,7 +177,7 @@ class Feeding(abc.ABC):
         examples = encode_rows(rows, self.tokenizer)
         plan = self._plan(examples, batch_size)
         batches = Batches(examples, plan, pad_id=self.tokenizer.pad_id)
-        logits = self.predict(batches.dataset(), verbose=0)
+        logits = self.predict(as_data(batches), verbose=0)
         order, _ = plan.order(0)
         in_order = np.empty_like(logits, dtype="float32")
         in_order[order] = logits

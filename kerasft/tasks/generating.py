@@ -127,7 +127,7 @@ class Generating:
         if key not in known:
             if len(known) >= KEPT:
                 known.pop(next(iter(known)))
-            decoder = CachedDecoder(self.backbone, self.head)
+            decoder = CachedDecoder(self.backbone, self.head, self)
             known[key] = Generation(decoder, key, self.end_ids, self.tokenizer.pad_id)
         return known[key]
 

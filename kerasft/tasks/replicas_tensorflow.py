@@ -8,6 +8,8 @@ and 19246.
 The trap: a metric's result is a sum over all workers, so all of them must ask for it.
 """
 
+from contextlib import contextmanager
+
 import keras
 import tensorflow as tf
 
@@ -71,11 +73,17 @@ class OnReplicas:
                 lambda part: strategy.experimental_local_results(part)[0],
                 next(batches),
             )
-            iterator = None
-        if strategy is not None and strategy.extended._in_multi_worker_mode():
-            with strategy.scope():
-                return self._symbolic_build(data_batch=data_batch)
-        return super()._maybe_symbolic_build(iterator, data_batch)
+        if strategy is not None:
+            self.make_metrics(data_batch)
+
+    def make_metrics(self, data_batch):
+        """Make the metrics' variables, which else the first step makes.
+
+        Args:
+            data_batch: tensors or arrays of the shapes of a batch.
+        """
+        with self.distribute_strategy.scope(), _as_built(self._compile_loss):
+            self._symbolic_build(data_batch=data_batch)
 
     def _make_function(self, step_function):
         """As Keras'; several steps at once in a loop of our own."""
@@ -105,6 +113,23 @@ class OnReplicas:
             return values
 
         return all_steps
+
+
+@contextmanager
+def _as_built(loss):
+    """Within the block Keras does not build what it makes of our loss: no step asks it.
+
+    Args:
+        loss: Keras' own, or None.
+    """
+    if loss is None or loss.built:
+        yield
+        return
+    loss.built = True
+    try:
+        yield
+    finally:
+        loss.built = False
 
 
 def _agree_on_overflow(context, gradients):

@@ -7,7 +7,7 @@ embedding gradients, sums gradients over replicas once, and lets the optimizer c
 after that. Micro batches run one after the other inside it, under the same divisor.
 
 What several replicas need is in `replicas_tensorflow.py`; no other file of `tasks`
-knows TensorFlow.
+knows TensorFlow. `step_jax.py` is its twin.
 """
 
 import keras
@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from kerasft.objectives.losses import LossSum, expand_to
 from kerasft.objectives.metrics import MeanSum
-from kerasft.tasks.replicas_tensorflow import OnReplicas, refuse_foreign_clipping
+from kerasft.tasks.replicas_tensorflow import OnReplicas
 
 
 class TrainStep(OnReplicas):
@@ -50,6 +50,13 @@ class TrainStep(OnReplicas):
             tracker = MeanSum(self.item_loss.parts)
             # So that Keras does not list it among the other metrics, too.
             object.__setattr__(self, "_loss_tracker", tracker)
+
+    def loss_sums(self):
+        """Σ(loss·weight) and Σ weight of the epoch so far, on the device."""
+        return self._loss_tracker.total, self._loss_tracker.count
+
+    def sync_variables(self):
+        """Let the variables hold what the last step made of them; here they do."""
 
     def make_train_function(self, force=False):
         """As Keras', with the optimizer's variables made before the step is traced.
@@ -188,12 +195,14 @@ def _added(left, right):
     ]
 
 
-__all__ = ["TrainStep", "batches_of", "prepared", "refuse_foreign_clipping"]
-
-
 def batches_of(data):
     """The `Batches` behind a dataset of ours, or None."""
     return vars(data).get("batches") if isinstance(data, tf.data.Dataset) else None
+
+
+def as_data(batches):
+    """Batches as what `fit` takes."""
+    return batches.dataset()
 
 
 def prepared(data, vocab_size):

@@ -6,6 +6,7 @@ the latter.
 """
 
 import math
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
@@ -13,7 +14,8 @@ import numpy as np
 from keras import ops
 
 from kerasft._errors import KerasftError, SettingsError
-from kerasft.training.devices import is_chief, require_tensorflow, wait_for_all
+from kerasft.training.devices import is_chief, wait_for_all
+from kerasft.training.row_scores import RowScores
 
 FALLING = ("loss", "mae", "mse", "rmse", "error", "perplexity")
 RISING = ("accuracy", "f1", "f1_micro", "f1_macro", "precision", "recall", "pearson")
@@ -51,6 +53,20 @@ class BestCheckpoint(keras.callbacks.Callback):
         self.restore = restore
         self.best_epoch = None
         self.best_value = None
+
+    @contextmanager
+    def around_fit(self, task, data, options):
+        """Refuse a fit that will not measure what is monitored, before it begins."""
+        callbacks = options.get("callbacks") or ()
+        others = getattr(callbacks, "callbacks", callbacks)
+        measured = options.get("validation_data") is not None
+        measured = measured or any(map(_may_measure, others))
+        if self.monitor.startswith("val_") and not measured:
+            raise SettingsError(
+                f"BestCheckpoint monitors '{self.monitor}', but fit has no "
+                "validation_data. Give it some, or monitor='loss'."
+            )
+        yield options
 
     def on_epoch_end(self, epoch, logs=None):
         """Save if this epoch is the best; a value that is not a number never is."""
@@ -108,7 +124,7 @@ class StopOnNaN(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Refuse a backend whose losses cannot be seen between two steps."""
-        require_tensorflow("StopOnNaN")
+        self.model.loss_sums()
 
     def on_epoch_begin(self, epoch, logs=None):
         """Begin to count."""
@@ -119,7 +135,7 @@ class StopOnNaN(keras.callbacks.Callback):
         """Take note of the sum of losses up to step `batch` of this epoch."""
         if batch:
             self._steps.append(batch)
-            self._sums.append(ops.copy(self.model._loss_tracker.total))
+            self._sums.append(ops.copy(self.model.loss_sums()[0]))
         if len(self._sums) >= self.every:
             self._raise_if_not_finite()
 
@@ -141,6 +157,12 @@ class StopOnNaN(keras.callbacks.Callback):
         if bad.any():
             raise _not_finite(self._epoch, self._steps[int(bad.argmax())])
         self._steps, self._sums = [], []
+
+
+def _may_measure(callback):
+    """Whether a callback may add values to an epoch's: `RowScores`, or a user's."""
+    owner = type(callback).__module__.split(".")[0]
+    return isinstance(callback, RowScores) or owner not in ("keras", "kerasft")
 
 
 def _not_finite(epoch, step):

@@ -9,13 +9,15 @@ import json
 import os
 
 import keras
-import tensorflow as tf
 
 from kerasft._errors import SettingsError
 from kerasft._registry import Registry
 
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
 
-def strategy(kind: str = "auto"):
+
+def strategy(kind: str = "auto", *, split: int | None = None):
     """The strategy to build and train a task in.
 
     Args:
@@ -24,10 +26,13 @@ def strategy(kind: str = "auto"):
             which uses the first GPU or the CPU. "one": the first GPU or the CPU, as a
             strategy. "mirrored": a copy of the task on each GPU, without GPUs on each
             logical CPU. "multi_worker": the same on each of the processes that
-            `TF_CONFIG` names. "tpu": all TPU cores.
+            `TF_CONFIG` names. "tpu": all TPU cores. On JAX see
+            `jax_devices.strategy`, which has "model_parallel", too.
+        split: of "model_parallel": devices that share one model; None: all.
 
     Returns:
-        A `tf.distribute.Strategy`; its `scope()` may be entered in every case.
+        A `tf.distribute.Strategy`, on JAX a `JaxDevices`; its `scope()` may be entered
+        in every case.
 
     Raises:
         UnknownNameError: no such kind.
@@ -35,6 +40,12 @@ def strategy(kind: str = "auto"):
             several workers where `kind` is for one; TensorFlow has begun to work, so
             that no workers can be joined; Keras runs on another backend.
     """
+    if keras.backend.backend() == "jax":
+        from kerasft.training import jax_devices
+
+        return jax_devices.strategy(kind, split)
+    if kind == "model_parallel" or split is not None:
+        raise_no_split(f"strategy('{kind}', split={split})")
     make = STRATEGIES[kind]
     require_tensorflow("kerasft.strategy")
     tasks = _tasks(os.environ.get("TF_CONFIG"))
@@ -59,7 +70,8 @@ def is_chief(strategy) -> bool:
 
 def several_workers(strategy) -> bool:
     """Whether other processes train, too."""
-    return strategy.extended._in_multi_worker_mode()
+    extended = getattr(strategy, "extended", None)  # Of tf.distribute alone.
+    return extended is not None and extended._in_multi_worker_mode()
 
 
 def wait_for_all(strategy):
@@ -81,6 +93,18 @@ def require_tensorflow(what: str):
             f"{what} works on the TensorFlow backend, but Keras runs on {backend}. "
             "Set KERAS_BACKEND=tensorflow, or do without."
         )
+
+
+def raise_no_split(what: str):
+    """Say that only JAX can do this.
+
+    Raises:
+        SettingsError: always.
+    """
+    raise SettingsError(
+        f"{what} splits a model over devices, which needs the JAX backend. Set "
+        "KERAS_BACKEND=jax before Keras loads, or take 'auto': a copy on each device."
+    )
 
 
 def _auto():

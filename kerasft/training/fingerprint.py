@@ -11,7 +11,6 @@ from dataclasses import fields, is_dataclass
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from kerasft.tasks.step import batches_of
 
@@ -33,7 +32,9 @@ def fingerprint(model, data, epochs: int) -> dict[str, dict]:
         VERSIONS: {
             "kerasft": importlib.metadata.version("kerasft"),
             "keras": keras.__version__,
-            "tensorflow": tf.__version__,
+            keras.backend.backend(): importlib.metadata.version(
+                keras.backend.backend()
+            ),
             "python": platform.python_version(),
             "devices": model.distribute_strategy.num_replicas_in_sync,
         },
@@ -73,7 +74,7 @@ def _of_data(data):
     batches.examples.release()
     # What makes the batches may hold settings of its own, such as the masked share.
     digest = hashlib.sha256()
-    for array in tf.nest.flatten(batches.first()):
+    for array in keras.tree.flatten(batches.first()):
         digest.update(np.ascontiguousarray(array))
     return told | {"first batch": digest.hexdigest()}
 

@@ -14,10 +14,10 @@ import random
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from kerasft._errors import CheckpointError
 from kerasft.data.pipeline import stand_in
+from kerasft.tasks.step import batches_of
 from kerasft.training.plain import packed, plain_parts, unpacked
 
 SKIPPED = (keras.callbacks.ProgbarLogger,)
@@ -29,11 +29,14 @@ def make_variables(model, data):
 
     Args:
         model: compiled.
-        data: a `tf.data.Dataset`; of other data the metrics are left.
+        data: a `tf.data.Dataset`; of other data the metrics are left. (On JAX Keras
+            has made them when the fit begins.)
     """
-    if isinstance(data, tf.data.Dataset):
+    if hasattr(data, "element_spec") and hasattr(model, "make_metrics"):
+        batches = batches_of(data)
         # Not a batch of the data: a shuffled dataset would be a pass further on.
-        model._symbolic_build(data_batch=stand_in(data.element_spec))
+        first = stand_in(data.element_spec) if batches is None else batches.first()
+        model.make_metrics(first)
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
 
@@ -59,6 +62,12 @@ class FitState:
     def metrics(self):
         """Name -> array of the metrics now."""
         return {k: _array(v) for k, v in self._variables() if k.startswith("metrics/")}
+
+    def sync(self):
+        """Let the variables hold what they stand for."""
+        sync = getattr(self.model, "sync_variables", None)
+        if sync is not None:
+            sync()
 
     def taken(self, metrics=None):
         """The state now: arrays [(name, numpy array)], JSON.

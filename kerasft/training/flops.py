@@ -10,6 +10,7 @@ Source: Chowdhery et al. 2022 (arXiv:2204.02311), appendix B.
 import time
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -95,8 +96,11 @@ def measured_peak(dtype: str = "float32") -> float:
 def peak_of(task) -> float | None:
     """`measured_peak` of all devices that a language model trains on, in its precision.
 
-    None for other tasks, whose arithmetic is not worked out here.
+    None for other tasks, whose arithmetic is not worked out here, and on JAX, whose
+    devices TensorFlow does not see.
     """
+    if keras.backend.backend() != "tensorflow":
+        return None
     if task.head_name != "causal_lm" or task.training_batches is None:
         return None
     return (

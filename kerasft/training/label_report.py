@@ -122,10 +122,12 @@ class ClassReport(LabelReport):
         )
 
     def figures(self):
-        """Confusion matrix and precision-recall curves."""
+        """Confusion matrix, precision-recall curves, and whether scores are honest."""
+        right = self.predicted == self.y_true
         return {
             "confusion_matrix": plots.confusion_matrix(self.matrix, self.labels),
             "precision_recall": self._precision_recall(),
+            "reliability": plots.reliability(self.outputs.max(axis=1), right),
         }
 
     def mistakes(self, most=20):

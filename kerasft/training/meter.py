@@ -78,8 +78,7 @@ class Meter:
 
     def _read_sums(self):
         """Σ(loss·weight) and Σ weight of the epoch so far, (2, parts of the loss)."""
-        tracker = self.task._loss_tracker
-        sums = [ops.convert_to_numpy(s) for s in (tracker.total, tracker.count)]
+        sums = [ops.convert_to_numpy(s) for s in self.task.loss_sums()]
         return np.array(sums, float).reshape(2, -1)
 
     def _work(self, first, stop):

@@ -17,6 +17,7 @@ NAME_LENGTH = 24  # characters of a label's name on an axis
 MOST_CELLS_WITH_COUNTS = 20  # classes; above, the numbers would run together
 MOST_IN_LEGEND = 12
 MOST_BARS = 50
+BINS = 10  # of a reliability diagram
 
 
 def figure_to_png(figure: Figure) -> bytes:
@@ -75,6 +76,48 @@ def precision_recall(curves: Mapping[str, tuple]) -> Figure:
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     axes.grid(alpha=0.3)
     _legend(axes, title="average precision", loc="center left", outside=True)
+    return figure
+
+
+def reliability(scores: np.ndarray, right: np.ndarray) -> Figure:
+    """How often a label is right, over the score that it was given (Guo et al. 2017).
+
+    On the diagonal a score is a probability; the title tells the expected calibration
+    error, the mean distance from it by row.
+
+    Args:
+        scores: (rows,) probability of the predicted label.
+        right: (rows,) whether it is the true one.
+    """
+    bins = np.minimum((scores * BINS).astype(int), BINS - 1)
+    counts = np.bincount(bins, minlength=BINS)
+    some = counts > 0
+    mean = np.bincount(bins, scores, BINS)[some] / counts[some]
+    share = np.bincount(bins, right, BINS)[some] / counts[some]
+    error = float(np.average(np.abs(mean - share), weights=counts[some]))
+    figure, (top, bottom) = _new(4.0, 4.6, 2, 1, height_ratios=(3, 1))
+    top.plot([0, 1], [0, 1], color="black", linewidth=1, linestyle="--")
+    top.plot(mean, share, marker="o", markersize=4)
+    top.set(ylabel="share that is right", ylim=(-0.02, 1.02))
+    top.set_title(f"Reliability (expected calibration error {error:.3f})")
+    bottom.bar((np.arange(BINS) + 0.5) / BINS, counts, 0.9 / BINS)
+    bottom.set(xlabel="score of the predicted label", ylabel="rows")
+    for axes in (top, bottom):
+        axes.set_xlim(-0.02, 1.02)
+        axes.grid(alpha=0.3)
+    return figure
+
+
+def lengths(tokens: np.ndarray) -> Figure:
+    """How many examples have how many tokens; lines at the median and at 95 %."""
+    figure, axes = _new(5.6, 3.0)
+    axes.hist(tokens, bins=int(np.clip(np.ptp(tokens) + 1, 1, 60)))
+    for share, style in ((50, "-"), (95, "--")):
+        place = float(np.percentile(tokens, share))
+        label = f"{share} % have up to {place:.0f}"
+        axes.axvline(place, color="black", linewidth=1, linestyle=style, label=label)
+    axes.set(xlabel="tokens", ylabel="examples", title="Lengths of the training data")
+    _legend(axes, loc="center left", outside=True)
     return figure
 
 
@@ -142,10 +185,55 @@ def learning_curves(history: Mapping[str, Sequence[float]]) -> Figure:
     return figure
 
 
-def _new(width, height, rows=1, columns=1):
+def scores_by_setting(
+    values: Sequence[Mapping], scores: Sequence[float], name: str
+) -> Figure:
+    """The score of each trial over each setting, a panel a setting.
+
+    Args:
+        values: of each trial, setting -> value.
+        scores: as many.
+        name: of the score.
+    """
+    settings = list(dict.fromkeys(key for one in values for key in one))
+    columns = min(3, len(settings))
+    rows = -(-len(settings) // columns)
+    figure, grid = _new(4.0 * columns, 3.2 * rows, rows, columns)
+    panels = np.atleast_1d(grid).ravel()
+    for axes, setting in zip(panels, settings, strict=False):
+        having = [
+            (one[setting], score)
+            for one, score in zip(values, scores, strict=True)
+            if setting in one
+        ]
+        _scatter_setting(axes, *zip(*having, strict=True))
+        axes.set_xlabel(_short(setting), parse_math=False)
+        axes.set_ylabel(_short(name), parse_math=False)
+        axes.grid(alpha=0.3)
+    for axes in panels[len(settings) :]:
+        axes.set_visible(False)
+    return figure
+
+
+def _scatter_setting(axes, found, scores):
+    """Numbers on a line, by their logarithms where they are far apart; else names."""
+    numbers = all(
+        isinstance(one, int | float) and not isinstance(one, bool) for one in found
+    )
+    if numbers:
+        axes.scatter(found, scores, s=18, alpha=0.7)
+        if min(found) > 0 and max(found) >= 8 * min(found):
+            axes.set_xscale("log")
+        return
+    names = list(dict.fromkeys(map(str, found)))
+    axes.scatter([names.index(str(one)) for one in found], scores, s=18, alpha=0.7)
+    _name_ticks(axes.xaxis, names, 9, rotation=30)
+
+
+def _new(width, height, rows=1, columns=1, **options):
     figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
-    return figure, figure.subplots(rows, columns)
+    return figure, figure.subplots(rows, columns, **options)
 
 
 def _name_ticks(axis, labels, size, rotation=0):

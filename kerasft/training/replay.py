@@ -13,7 +13,8 @@ import keras
 class Replay:
     """The steps of a fit that are not to be done again.
 
-    Attribute `done`: steps of the current epoch that are done.
+    Attribute `done`: steps of the current epoch that are done; `steps`: all steps that
+    this fit has done itself.
 
     Args:
         model: about to be fitted.
@@ -27,8 +28,9 @@ class Replay:
         self.model, self.batches = model, batches
         self.epoch, self.step = place
         self.passes_epochs = passes_epochs
-        self.done = 0
+        self.done = self.steps = 0
         self._current = 0
+        self.logs = {}
 
     def begin(self):
         """Take the place of the model's train function."""
@@ -57,6 +59,13 @@ class Replay:
         """Count from 0."""
         self._current, self.done = epoch, 0
 
+    def remember_logs(self):
+        """Take the metrics' values for those of the steps that are passed."""
+        # Now, for on JAX the variables are empty while steps are done.
+        compiled = self.model._compile_metrics
+        if compiled is None or compiled.built:
+            self.logs = self.model.get_metrics_result()
+
     def enters(self, epoch) -> bool:
         """Whether this is an epoch that was left in the middle."""
         return epoch == self.epoch and self.step > 0
@@ -79,16 +88,18 @@ class _Passing:
     def __init__(self, model, function, replay):
         self.model, self.function, self.replay = model, function, replay
 
-    def __call__(self, iterator):
+    def __call__(self, *arguments):
+        """Keras gives an iterator; on JAX the state before it."""
         steps = int(self.model.steps_per_execution)
         past = self.replay.is_past(self.replay.done)
         self.replay.done += steps
         if not past:
-            return self.function(iterator)
+            self.replay.steps += steps
+            return self.function(*arguments)
         for _ in range(steps):
-            next(iterator)
-        compiled = self.model._compile_metrics
-        return self.model.get_metrics_result() if compiled and compiled.built else {}
+            next(arguments[-1])
+        state = arguments[:-1]
+        return (self.replay.logs, *state) if state else self.replay.logs
 
 
 class ReplayingCallbacks(keras.callbacks.CallbackList):

@@ -25,6 +25,7 @@ from kerasft.tasks import (
     TokenClassifier,
     TripleExtractor,
 )
+from kerasft.tasks.ensemble import Ensemble
 from kerasft.training.answer_report import AnswerReport
 from kerasft.training.causal_report import report_causal
 from kerasft.training.label_report import ClassReport, ManyLabelsReport
@@ -130,6 +131,7 @@ def _labelled(reporter):
 
 REPORTERS = {
     TextClassifier: _labelled(_report_labels),
+    Ensemble: _labelled(_report_labels),
     TokenClassifier: _labelled(_report_tags),
     QuestionAnswerer: _labelled(_report_answers),
     MultipleChoice: _labelled(_report_choices),

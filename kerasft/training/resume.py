@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import keras
@@ -19,7 +19,7 @@ import keras
 from kerasft._errors import SettingsError
 from kerasft.tasks.step import batches_of
 from kerasft.training import snapshot
-from kerasft.training.devices import is_chief, require_tensorflow, several_workers
+from kerasft.training.devices import is_chief, several_workers
 from kerasft.training.fingerprint import VERSIONS, differences, fingerprint
 from kerasft.training.fit_state import FitState, make_variables
 from kerasft.training.replay import Replay, ReplayingCallbacks
@@ -101,12 +101,12 @@ class Resume(keras.callbacks.Callback):
 
     def _open(self, model, data, epochs, others):
         """Find out where to begin, before anything is changed."""
-        require_tensorflow("kerasft.Resume")
+        _raise_on_other_backends()
         strategy = model.distribute_strategy
         self._writes = is_chief(strategy)
         if self._writes:
             self._lock = RunLock(self.folder)
-        with strategy.scope():
+        with strategy.scope() if hasattr(strategy, "scope") else nullcontext():
             make_variables(model, data)
         if several_workers(strategy) and not self.save_steps:
             self.save_steps = STEPS_OF_SEVERAL_WORKERS
@@ -140,7 +140,6 @@ class Resume(keras.callbacks.Callback):
         )
 
     def _close(self):
-        """Leave everything as it was before the fit."""
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers = {}
@@ -162,6 +161,8 @@ class Resume(keras.callbacks.Callback):
             self.resumed_from = self._found.step
             self._tell(_going_on(self._found, self._epochs))
         self._replay.begin()
+        iterations = keras.ops.convert_to_numpy(self.model.optimizer.iterations)
+        self._first_step = int(iterations)
         self._listen()
         self._saved_at = time.monotonic()
         self._pause = LEAST_SECONDS
@@ -175,6 +176,7 @@ class Resume(keras.callbacks.Callback):
         if self._replay.enters(epoch):
             self._state.put_back_metrics()
             self._state.put_into_callbacks()
+            self._replay.remember_logs()
 
     def on_train_batch_begin(self, batch, logs=None):
         """Take a snapshot if one is due; `batch` steps of the epoch are done."""
@@ -193,7 +195,7 @@ class Resume(keras.callbacks.Callback):
             self._look(self._epoch, self._replay.done)
 
     def on_test_end(self, logs=None):
-        """Forget the metrics of training."""
+        """Forget them."""
         self._held = None
 
     def on_epoch_end(self, epoch, logs=None):
@@ -223,6 +225,7 @@ class Resume(keras.callbacks.Callback):
 
     def _save(self, place):
         """Write a snapshot; without one a fit goes on, but not without a word."""
+        self._state.sync()
         if not self._state.is_finite():
             return  # The last good one is kept.
         began, step = time.monotonic(), self._step()
@@ -242,7 +245,8 @@ class Resume(keras.callbacks.Callback):
         self._pause = max(LEAST_SECONDS, SHARE * (self._saved_at - began))
 
     def _step(self):
-        return int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
+        """Steps that are done; counted, for reading it would wait for the device."""
+        return self._first_step + self._replay.steps
 
     # --- signals
 
@@ -282,7 +286,15 @@ def _going_on(found, epochs):
     return f"Going on from {found.path}: epoch {epoch + 1}, step {step + 1}."
 
 
+def _raise_on_other_backends():
+    backend = keras.backend.backend()
+    if backend not in ("tensorflow", "jax"):
+        raise SettingsError(
+            f"kerasft.Resume works on TensorFlow and JAX; Keras runs on {backend}. Set "
+            "KERAS_BACKEND, or do without."
+        )
+
+
 def _length(data):
-    """Batches of an epoch, or None."""
     length = int(getattr(data, "cardinality", lambda: -1)())
     return length if length > 0 else None

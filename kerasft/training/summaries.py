@@ -60,6 +60,12 @@ class Summaries:
         with self._at(step):
             tf.summary.write(tag, tf.constant(parts), metadata=metadata)
 
+    def histograms(self, values: Mapping[str, np.ndarray], step: int):
+        """How often each value occurs, a chart for each name."""
+        with self._at(step):
+            for tag, numbers in values.items():
+                tf.summary.histogram(f"weights/{tag}", numbers)
+
     def text(self, tag: str, markdown: str, step: int):
         """Markdown, in the Text tab."""
         with self._at(step):

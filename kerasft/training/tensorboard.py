@@ -14,7 +14,8 @@ import numpy as np
 
 from kerasft._errors import SettingsError
 from kerasft.objectives.optimizer import AdamW
-from kerasft.training.devices import is_chief, require_tensorflow
+from kerasft.training import panels, plots
+from kerasft.training.devices import is_chief
 from kerasft.training.flops import peak_of, speed_of
 from kerasft.training.meter import Meter, number
 from kerasft.training.report import report_on, reporter_of
@@ -37,10 +38,11 @@ class TensorBoard(keras.callbacks.Callback):
     since the last point), `step/learning_rate` (of the step to come),
     `step/gradient_norm` (of the last step, before clipping; with `kerasft.adamw`),
     `speed/...` a second, and of a `CausalLM` `speed/share_of_measured_peak`, its
-    arithmetic over that of a matrix product, measured when the fit begins. Once:
-    `data/padding_share`; and, with `validation`, at the end a confusion matrix or what
-    fits the problem, precision-recall curves, and the worst mistakes. The steps are the
-    optimizer's.
+    arithmetic over that of a matrix product, measured when the fit begins;
+    `memory/...`, the peaks so far. After each epoch: `epoch/weight_norm`. Once: the
+    recipe, `data/padding_share` and a histogram of the lengths; and, with `validation`,
+    at the end a confusion matrix or what fits the problem, how reliable the scores are,
+    precision-recall curves, and the worst mistakes. The steps are the optimizer's.
 
     In a run of several processes give it to each: all measure, the chief writes.
 
@@ -50,14 +52,27 @@ class TensorBoard(keras.callbacks.Callback):
         validation: rows to report on when the fit ends.
         examples: the most mistakes shown.
         hparams: settings for the HParams tab; None: the fit's and the optimizer's.
+        recipe: text that says how the run is made, shown as it is.
+        histograms: write those of all trained weights after each epoch.
+        profile: (first, last) step to profile, the first of the fit is 1; the Profile
+            tab needs the package tensorboard-plugin-profile.
 
     Raises:
         SettingsError: numbers outside what they may be; when the fit begins: a task
-            that cannot be reported on, or another backend than TensorFlow.
+            that cannot be reported on, or a backend other than TensorFlow and JAX.
     """
 
-    def __init__(
-        self, log_dir, *, update_freq=20, validation=None, examples=20, hparams=None
+    def __init__(  # noqa: PLR0913 - each named by the user
+        self,
+        log_dir,
+        *,
+        update_freq=20,
+        validation=None,
+        examples=20,
+        hparams=None,
+        recipe=None,
+        histograms=False,
+        profile=None,
     ):
         super().__init__()
         if update_freq < 1 or examples < 0:
@@ -70,11 +85,14 @@ class TensorBoard(keras.callbacks.Callback):
         self.validation = validation
         self.examples = examples
         self.hparams = hparams
+        self.recipe = recipe
+        self.histograms = histograms
+        self._profile = panels.StepProfile(self.log_dir / "train", profile)
 
     def on_train_begin(self, logs=None):
         """Open the runs; write what is known before the first step."""
         task = self.model
-        require_tensorflow("kerasft.TensorBoard")
+        task.loss_sums()  # Refuses a backend without them.
         if self.validation is not None:
             reporter_of(task)
         writes = is_chief(task.distribute_strategy)
@@ -91,9 +109,11 @@ class TensorBoard(keras.callbacks.Callback):
         if settings is None:
             settings = known_settings(task, self.params["epochs"])
         self._final.settings(settings, self.log_dir.name)
+        self._begin_step = self._first_step
+        if self.recipe:
+            self._final.text("recipe", _indented(self.recipe), 0)
         if task.training_batches is not None:
-            share = {"data/padding_share": task.training_batches.padding_share}
-            self._train.numbers(share, self._first_step)
+            self._write_data(task.training_batches)
 
     def on_epoch_begin(self, epoch, logs=None):
         """Begin to measure."""
@@ -104,6 +124,7 @@ class TensorBoard(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch, logs=None):
         """Write a point if one is due; `batch` steps of this epoch are done."""
         self._steps = batch
+        self._profile.before(self._first_step - self._begin_step + batch + 1)
         self._meter.warm_up(batch)
         if batch - self._meter.step >= self.update_freq:
             self._write_point(batch)
@@ -117,6 +138,9 @@ class TensorBoard(keras.callbacks.Callback):
         self._end_steps()
         self._epochs_done = epoch + 1
         train, validation = _apart(logs)
+        train["epoch/weight_norm"] = panels.weight_norm(self.model)
+        if self.histograms:
+            self._train.histograms(panels.weights_by_name(self.model), epoch + 1)
         self._train.numbers(train, epoch + 1)
         if validation:
             self._validation.numbers(validation, epoch + 1)
@@ -126,6 +150,7 @@ class TensorBoard(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         """Write the last values and the report."""
+        self._profile.stop()
         numbers = {f"final/{name}": value for name, value in (logs or {}).items()}
         self._final.numbers(numbers, self._epochs_done)
         self._final.succeeded()
@@ -162,9 +187,18 @@ class TensorBoard(keras.callbacks.Callback):
             self._steps = steps
             self._write_point(steps)
 
+    def _write_data(self, batches):
+        share = {"data/padding_share": batches.padding_share}
+        self._train.numbers(share, self._first_step)
+        lengths = panels.lengths_of(batches)
+        if lengths is not None and len(lengths):
+            figure = plots.lengths(lengths)
+            self._train.figure("data/lengths", figure, self._first_step)
+
     def _write_point(self, step):
+        self.model.sync_variables()
         optimizer = self.model.optimizer
-        numbers = self._meter.read(step)
+        numbers = self._meter.read(step) | panels.peak_memory()
         tokens = numbers.get("speed/tokens_per_second")
         if self._peak and tokens:
             self._rates.append(tokens)

@@ -11,6 +11,8 @@ COMMANDS = Registry(
     "command",
     finetune=("kerasft.workflows.finetune", "FinetuneSettings"),
     pretrain=("kerasft.workflows.pretrain", "PretrainSettings"),
+    search=("kerasft.workflows.search", "SearchSettings"),
+    board=("kerasft.workflows.board", "BoardSettings"),
     evaluate=("kerasft.workflows.evaluate", "EvaluateSettings"),
     predict=("kerasft.workflows.predict", "PredictSettings"),
     export=("kerasft.workflows.export", "ExportSettings"),

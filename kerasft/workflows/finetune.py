@@ -8,6 +8,7 @@ from typing import Literal
 
 from kerasft.training import column_settings as columns
 from kerasft.training import task_settings as tasks
+from kerasft.training.fold_settings import FoldSettings
 from kerasft.training.settings import (
     AdapterSettings,
     LossSettings,
@@ -15,6 +16,7 @@ from kerasft.training.settings import (
     TrainingSettings,
     setting,
 )
+from kerasft.workflows.cross_validation import cross_validated
 from kerasft.workflows.job import raise_if_foreign
 from kerasft.workflows.jobs import JOBS
 from kerasft.workflows.run_settings import RunSettings
@@ -47,6 +49,7 @@ class FinetuneSettings(
     TrainingSettings,
     AdapterSettings,
     LossSettings,
+    FoldSettings,
 ):
     """Task."""
 
@@ -86,9 +89,13 @@ class FinetuneSettings(
 def finetune(settings: FinetuneSettings) -> Run:
     """Fine-tune a checkpoint on your rows.
 
+    With `folds` the `Run` is that of all folds: see `cross_validated`.
+
     Raises:
         KerasftError: settings, rows or a checkpoint that do not fit; nothing has been
             written then.
     """
     raise_if_foreign(settings, settings.job, JOBS.values())
+    if settings.is_cross_validation:
+        return cross_validated(settings)
     return trained_run(settings)

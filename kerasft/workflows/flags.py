@@ -7,6 +7,7 @@ command line can say the same things.
 
 from argparse import ArgumentError, BooleanOptionalAction
 from dataclasses import MISSING, asdict, fields
+from functools import cache
 
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 
@@ -32,6 +33,9 @@ def parser_of(settings: type[Settings], **about: str) -> ArgumentParser:
     return parser
 
 
+_parser = cache(parser_of)  # To make one takes longer than to read with it.
+
+
 def _groups(settings):
     """Heading -> fields, of the class itself and of each that it inherits from."""
     groups, left = {}, {f.name: f for f in fields(settings)}
@@ -44,7 +48,8 @@ def _groups(settings):
 
 def _add(group, f):
     if f.metadata["positional"]:
-        group.add_argument(f.name, type=f.type, help=f.metadata["help"])
+        may = {} if f.default is MISSING else {"nargs": "?", "default": f.default}
+        group.add_argument(f.name, type=f.type, help=f.metadata["help"], **may)
         return
     how = {"action": BooleanOptionalAction} if f.type is bool else {"type": f.type}
     if f.metadata["repeated"]:
@@ -68,10 +73,39 @@ def settings_from(settings: type[Settings], parsed: Namespace) -> Settings:
     return settings(**values)
 
 
-def to_yaml(settings: Settings) -> str:
-    """A recipe: all settings, in the order of their definition."""
-    parser = parser_of(type(settings))
-    return parser.dump(parser.parse_object(asdict(settings)), skip_unset=False)
+def to_yaml(settings: Settings, without: tuple[str, ...] = ()) -> str:
+    """A recipe: all settings but some, in the order of their definition."""
+    parser = _parser(type(settings))
+    parsed = parser.parse_object(asdict(settings))
+    for name in without:
+        parsed.pop(name)
+    return parser.dump(parsed, skip_unset=False, skip_validation=bool(without))
+
+
+def changed(settings: Settings, changes: dict) -> Settings:
+    """The same settings with some others, checked as those of a recipe are.
+
+    Args:
+        settings: to begin with.
+        changes: by name; "peft.rank" is one in a dict, whose `method` may be its all.
+
+    Raises:
+        SettingsError: values of another type, or out of bounds.
+    """
+    values = asdict(settings)
+    for name, value in changes.items():
+        owner, _, part = name.partition(".")
+        if not part:
+            values[owner] = value
+            continue
+        given = values[owner]
+        given = {"method": given} if isinstance(given, str) else dict(given or {})
+        values[owner] = given | {part: value}
+    try:
+        parsed = _parser(type(settings)).parse_object(values)
+    except (ArgumentError, TypeError) as error:
+        raise SettingsError(str(error)) from error
+    return settings_from(type(settings), parsed)
 
 
 def from_yaml(settings: type[Settings], path) -> Settings:
@@ -81,7 +115,7 @@ def from_yaml(settings: type[Settings], path) -> Settings:
         SettingsError: no such file, not YAML, or not settings of this kind.
     """
     try:
-        parsed = parser_of(settings).parse_path(str(path))
+        parsed = _parser(settings).parse_path(str(path))
     except (ArgumentError, TypeError, OSError) as error:
         raise SettingsError(f"{path}: {error}") from error
     return settings_from(settings, parsed)

@@ -79,6 +79,11 @@ def begin(folder: Path, recipe: str):
     write_text(folder / RECIPE, recipe)
 
 
+def logs_of(tensorboard: str | None, folder: Path) -> str:
+    """The folder of a run's TensorBoard logs."""
+    return tensorboard or f"tb_logs/{folder.resolve().name}"
+
+
 def raise_unless_writable(path: Path):
     """Try to write beside `path`, or in it if it is a folder.
 

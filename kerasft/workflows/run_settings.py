@@ -52,6 +52,12 @@ class RunSettings(ResumeSettings, TrainingSettings):
     tensorboard: str | None = setting(
         None, "folder of the TensorBoard logs; null: tb_logs/ and the name of `out`"
     )
+    histograms: bool = setting(
+        False, "write histograms of the trained weights to TensorBoard, by epoch"
+    )
+    profile: list[int] | None = setting(
+        None, "first and last step to profile, for TensorBoard's Profile tab"
+    )
 
     @property
     def job(self):

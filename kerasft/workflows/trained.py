@@ -13,6 +13,7 @@ from kerasft._errors import CheckpointError, SettingsError
 from kerasft.checkpoints.json_files import read_json
 from kerasft.training.column_settings import ColumnSettings
 from kerasft.training.settings import ModelSettings, Settings
+from kerasft.workflows.cross_validation import ensemble_of
 from kerasft.workflows.finetune import FinetuneSettings
 from kerasft.workflows.flags import from_yaml
 from kerasft.workflows.inspect import NEXT_TOKENS
@@ -63,6 +64,8 @@ class Trained:
         from kerasft.tasks import TASKS
 
         kind = TASKS[self.job.task]
+        if getattr(self.recipe, "is_cross_validation", False):
+            kind = ensemble_of(kind, self.place)
         options = self._chosen(ModelSettings, asked) | self.job.loading(self.recipe)
         try:
             task = kind.from_pretrained(self.place, **options)

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import kerasft as kft
 from kerasft._errors import SettingsError
-from kerasft.training.devices import is_chief
 from kerasft.training.settings import LossSettings, ModelSettings, TrainingSettings
-from kerasft.workflows import resuming, run_folder
+from kerasft.workflows import run_folder
 from kerasft.workflows.console import RESULTS
 from kerasft.workflows.estimate import print_estimate
 from kerasft.workflows.evaluation import write_report
@@ -39,26 +38,33 @@ class Run:
     history: dict
 
 
-def trained_run(settings) -> Run:
+def trained_run(settings, compared: dict | None = None) -> Run:
     """Train as `RunSettings` say, and write all that a run folder holds.
 
     An unfinished run in the folder goes on where it was.
+
+    Args:
+        settings: of the run.
+        compared: what the HParams tab of TensorBoard shows; None: the numbers among
+            the settings.
 
     Raises:
         KerasftError: settings, rows or a checkpoint that do not fit; nothing has been
             written then.
     """
+    from kerasft.training.devices import is_chief  # Not for `--help`.
+
     strategy = kft.strategy(settings.strategy)  # Before TensorFlow does anything else.
     RESULTS.quiet = not is_chief(strategy)
     folder = run_folder.claim(settings.out)
     try:
         with run_folder.place_of(folder, is_chief(strategy)) as place:
-            return _trained(settings, strategy, folder, place)
+            return _trained(settings, strategy, folder, place, compared)
     finally:
         RESULTS.quiet = False
 
 
-def _trained(settings, strategy, folder, place):
+def _trained(settings, strategy, folder, place, compared):
     """The run.
 
     Args:
@@ -66,16 +72,20 @@ def _trained(settings, strategy, folder, place):
         strategy: to train in.
         folder: of the run.
         place: where this process writes; the same, but of workers who are not chief.
+        compared: as of `trained_run`.
     """
+    from kerasft.workflows import resuming
+
     job = settings.job
     rows = read_training_rows(settings, job)
     for leak in rows.leaks():
         RESULTS.print(f"Warning: {leak}", style="yellow")
     task, dataset, settings = _prepare(settings, strategy, rows, job)
     print_estimate(rows, task, dataset, settings.epochs)
-    callbacks = _callbacks(task, settings, rows, job, folder)
     asked = replace(settings, restart=False, allow_changes=False)
     recipe = replace(asked, **job.resolved(settings, rows))
+    told = {"hparams": compared or _numbers(settings), "recipe": to_yaml(recipe)}
+    callbacks = _callbacks(task, settings, rows, job, folder, told)
     if job.resumes:
         callbacks.append(resuming.resume_of(settings, folder, recipe))
     run_folder.begin(place, to_yaml(recipe))
@@ -124,7 +134,7 @@ def adapt(task, settings):
     task.add_adapter(settings.method)
 
 
-def _callbacks(task, settings, rows, job, folder):
+def _callbacks(task, settings, rows, job, folder, told):
     """What goes with the fit.
 
     Raises:
@@ -134,10 +144,11 @@ def _callbacks(task, settings, rows, job, folder):
 
     from kerasft.training.callbacks import StopOnNaN
 
-    logs = settings.tensorboard or f"tb_logs/{folder.resolve().name}"
+    logs = run_folder.logs_of(settings.tensorboard, folder)
     validation = rows.parts.get("validation") if job.keeps_best else None
     more = job.callbacks(task, settings, rows, logs)
-    board = kft.TensorBoard(logs, validation=validation, hparams=_numbers(settings))
+    told |= {"histograms": settings.histograms, "profile": settings.profile}
+    board = kft.TensorBoard(logs, validation=validation, **told)
     if validation is None:
         return [StopOnNaN(), board, *more]
     scores = job.scores(validation)

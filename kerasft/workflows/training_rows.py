@@ -45,9 +45,12 @@ def read_training_rows(settings, job: Job) -> TrainingRows:
     columns = settings.columns
     parts = {"train": job.read(settings.train, columns, settings.on_bad_rows)}
     columns = job.same_columns(columns, parts["train"])
+    fold = getattr(settings, "fold", None)
     for name in ("validation", "test"):
         source = vars(settings)[name]
-        if isinstance(source, float):
+        if fold and name == "validation":
+            parts["train"], parts[name] = _fold(parts["train"], settings, job)
+        elif isinstance(source, float):
             parts["train"], parts[name] = kft.split(
                 parts["train"],
                 (1 - source, source),
@@ -59,6 +62,12 @@ def read_training_rows(settings, job: Job) -> TrainingRows:
     rows = TrainingRows(parts, job.labels(settings, parts["train"]), "")
     _raise_if_unknown(parts, rows.labels, job)
     return replace(rows, about=job.about(rows))
+
+
+def _fold(rows, settings, job):
+    """The rows of one fold: to train on, and to validate on."""
+    stratify = job.stratifies(rows)
+    return kft.folds(rows, settings.folds, settings.seed, stratify)[settings.fold - 1]
 
 
 def _raise_if_unknown(parts, labels, job):

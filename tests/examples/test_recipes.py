@@ -12,13 +12,13 @@ from kerasft.workflows.jobs import JOBS
 from kerasft.workflows.pretrain_jobs import OBJECTIVES
 
 ROOT = Path(__file__).parents[2]
-OF_METHODS = ("lora",)  # Of a method, whatever the task.
+OTHERS = ("lora", "search")  # Of a method or a command, whatever the task.
 RECIPES = sorted((ROOT / "examples" / "recipes").iterdir())
 
 
 def test_every_job_has_a_recipe():
     jobs = {job.task for job in (*JOBS.values(), *OBJECTIVES.values())}
-    assert {path.stem for path in RECIPES} == {*jobs, *OF_METHODS}
+    assert {path.stem for path in RECIPES} == {*jobs, *OTHERS}
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -31,8 +31,8 @@ def test_a_recipe_is_taken_by_the_command_in_its_header(path, monkeypatch):
     assert program == "kerasft" and path.name in told["Command"]
     name, settings = cli.parse(arguments)
     method = getattr(settings, "peft", None) and settings.method.kind
-    assert path.stem in (settings.job.task, method)
-    jobs = JOBS if name == "finetune" else OBJECTIVES
+    assert path.stem in (settings.job.task, method, name)
+    jobs = OBJECTIVES if name == "pretrain" else JOBS
     raise_if_foreign(settings, settings.job, jobs.values())
     for key, value in yaml.safe_load(text).items():
         assert getattr(settings, key) == value

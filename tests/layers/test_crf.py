@@ -5,8 +5,8 @@ from itertools import product
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from numpy.testing import assert_allclose
+from tensorflow_or_skip import tf
 
 from kerasft.layers.crf import CRF, FORBIDDEN, NO_TAG
 from kerasft.objectives.spans import TagSet

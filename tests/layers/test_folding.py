@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from numpy.testing import assert_allclose
+from tensorflow_or_skip import tf
 
 from kerasft.layers.attention import SelfAttention, attention_bias
 from kerasft.layers.dense import Dense

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from tensorflow_or_skip import tf
 from tiny_tasks import save_tiny_bert
 
 import kerasft as kft

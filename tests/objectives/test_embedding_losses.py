@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
+from tensorflow_or_skip import tf
 
 from kerasft.objectives import embedding_metrics
 from kerasft.objectives.embedding_losses import EMBEDDING_LOSSES

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 import torch
+from tensorflow_or_skip import tf
 from torch.nn import functional as reference
 
 from kerasft._errors import DataError, SettingsError
@@ -134,7 +134,7 @@ def test_weights_of_another_rank_are_refused():
 
 @pytest.mark.parametrize("loss", [CrossEntropy(), CrossEntropy(0.1)])
 def test_extreme_logits_have_a_finite_loss_and_gradient(loss):
-    import tensorflow as tf
+    from tensorflow_or_skip import tf
 
     for labels in ([0, 1, 1, 0], [1, 0, 0, 1]):
         logits = tf.constant(EXTREME[:3])

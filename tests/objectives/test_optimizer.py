@@ -3,13 +3,13 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 import torch
 import transformers
+from tensorflow_or_skip import tf
 
 import kerasft as kft
 from kerasft._errors import SettingsError
-from kerasft.objectives import adam_tensorflow, optimizer
+from kerasft.objectives import optimizer
 
 NUMBERS = {
     "finite": True,
@@ -36,6 +36,8 @@ def state(seed):
 @pytest.mark.parametrize("kept", [None, 0.999])
 def test_the_fused_update_equals_its_keras_twin(kept):
     gradient = tf.random.stateless_normal((5, 4), (1, 2))
+    from kerasft.objectives import adam_tensorflow
+
     numbers = NUMBERS | {"kept": kept}
     fused, plain, compiled = state(0), state(0), state(0)
     adam_tensorflow.move(fused[0].value, *fused[1:], gradient, numbers)
@@ -48,6 +50,8 @@ def test_the_fused_update_equals_its_keras_twin(kept):
 def test_the_fused_update_takes_sparse_gradients():
     rows = tf.IndexedSlices(tf.ones((2, 4)), [1, 3], (5, 4))
     dense = tf.convert_to_tensor(rows)
+    from kerasft.objectives import adam_tensorflow
+
     fused, plain = state(1), state(1)
     adam_tensorflow.move(fused[0].value, *fused[1:], rows, NUMBERS)
     optimizer.move(*plain, dense, NUMBERS)
@@ -56,6 +60,8 @@ def test_the_fused_update_takes_sparse_gradients():
 
 def test_both_square_sums_are_the_same():
     gradient = tf.random.stateless_normal((50, 4), (3, 4))
+    from kerasft.objectives import adam_tensorflow
+
     np.testing.assert_allclose(
         adam_tensorflow.square_sum(gradient), optimizer.square_sum(gradient), rtol=1e-6
     )
@@ -96,6 +102,9 @@ def test_schedules_equal_transformers(decay, warmup):
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize("form", ["eager", "graph", "kernel"])
 def test_a_step_that_is_not_finite_changes_nothing(bad, form, monkeypatch):
+    good = [tf.ones((3, 2)), tf.ones(2)]
+    from kerasft.objectives import adam_tensorflow
+
     if form == "kernel":  # As under a strategy.
         monkeypatch.setattr(
             adam_tensorflow, "mover", lambda formula: adam_tensorflow.move
@@ -107,7 +116,6 @@ def test_a_step_that_is_not_finite_changes_nothing(bad, form, monkeypatch):
         adam.apply(gradients, weights)
 
     apply = tf.function(apply) if form == "graph" else apply
-    good = [tf.ones((3, 2)), tf.ones(2)]
     adam.build(weights)
     apply(good)
     kept = [v for v in adam.variables if "mean" in v.path or "square" in v.path]

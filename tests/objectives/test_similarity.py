@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 import torch
 from numpy.testing import assert_allclose
+from tensorflow_or_skip import tf
 from torch.nn import functional as reference
 
 from kerasft.objectives import similarity

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from numpy.testing import assert_allclose
+from tensorflow_or_skip import tf
 from tiny_tasks import LABELS, save_tiny_bert, tiny_rows
 
 import kerasft as kft

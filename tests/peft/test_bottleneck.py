@@ -10,9 +10,9 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 from safetensors.numpy import load_file, save_file
+from tensorflow_or_skip import tf
 from tiny_tasks import LABELS, save_tiny_bert
 from tiny_tokenizers import save_tokenizer
 from transformers import AutoModelForCausalLM

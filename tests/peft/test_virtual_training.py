@@ -5,10 +5,10 @@ import json
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 import torch
 from byte_tokenizers import SPECIAL, byte_level
 from numpy.testing import assert_allclose
+from tensorflow_or_skip import tf
 from tiny_decoders import DECODERS
 from tiny_encoders import EXACT, batch_for, new_backbone
 from tiny_prompts import (

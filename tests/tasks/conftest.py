@@ -1,9 +1,14 @@
 """A tiny checkpoint and a classifier of it."""
 
+from importlib.util import find_spec
+
 import keras
 import pytest
 from tiny_classifiers import GIVEN, made
 from tiny_tasks import save_tiny_bert
+
+# Exports are graphs of TensorFlow.
+collect_ignore_glob = [] if find_spec("tensorflow") else ["*export*"]
 
 
 @pytest.fixture(scope="session")

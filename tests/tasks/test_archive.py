@@ -60,14 +60,14 @@ def test_an_adapter_stands_where_it_stood_and_goes_on_moving(base, tmp_path, mod
     rates = {"learning_rate": 1e-2, "total_steps": 20}
     task.compile(kft.adamw(**rates), run_eagerly=True)
     for batch in task.dataset(ROWS, 8):
-        task.train_step(batch)
+        task.train_on_batch(*batch)
     again = reloaded(task, tmp_path)
     assert again.active_adapter == "mine"
     assert_allclose(logits_of(again), logits_of(task), atol=1e-6)
     before = [weight.numpy() for weight in again.trainable_variables]
     again.compile(kft.adamw(**rates), run_eagerly=True)
     for batch in again.dataset(ROWS, 8):
-        again.train_step(batch)
+        again.train_on_batch(*batch)
     after = [weight.numpy() for weight in again.trainable_variables]
     assert len(before) == 4 + 4
     assert all((a != b).any() for a, b in zip(before, after, strict=True))

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from lone_process import ask
+from tensorflow_or_skip import tf
 from tiny_encoders import save_torch, torch_classifier
 from tiny_tasks import LABELS, tiny_rows
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors

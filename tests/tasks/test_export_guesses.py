@@ -6,7 +6,7 @@ That they give what the task gives is shown, without kerasft, by test_every_expo
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from tensorflow_or_skip import tf
 from tiny_tasks import tiny_choices, tiny_masked, tiny_questions, tiny_rows
 
 import kerasft as kft

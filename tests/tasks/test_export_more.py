@@ -5,8 +5,8 @@ import functools
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from lone_process import ask
+from tensorflow_or_skip import tf
 from tiny_tasks import save_tiny_bert, tiny_questions, tiny_rows
 
 import kerasft as kft

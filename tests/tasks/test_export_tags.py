@@ -2,8 +2,8 @@
 
 import keras
 import pytest
-import tensorflow as tf
 from lone_process import ask
+from tensorflow_or_skip import tf
 from tiny_tasks import TAGS, tiny_tagged
 
 import kerasft as kft

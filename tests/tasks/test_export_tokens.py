@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from tensorflow_or_skip import tf
 
 import kerasft as kft
 from kerasft._errors import SettingsError

@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import LogisticRegression
+from tensorflow_or_skip import tf
 from tiny_tasks import LABELS, tiny_rows
 
 import kerasft as kft

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 import torch
+from tensorflow_or_skip import tf
 from tiny_encoders import batch_for, rewrite, save_torch, torch_model
 from tiny_tasks import save_tiny_bert, tiny_documents
 from tiny_tokenizers import save_tokenizer

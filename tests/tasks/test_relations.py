@@ -3,20 +3,24 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from tensorflow_or_skip import tf
 from tiny_tasks import LABELS, tiny_relations, tiny_triples
 
 import kerasft as kft
-from kerasft._errors import DataError, SettingsError
+from kerasft._errors import DataError, KerasftError, SettingsError
 from kerasft.data.relation_rows import relations_of
-from kerasft.serving import verify_relations
 from kerasft.serving.fuzz import adversarial_texts
-from kerasft.serving.verify import VerificationError
-from kerasft.serving.verify_relations import relations_to_ask, served_triples
 from kerasft.tasks import exporting
 from kerasft.tasks.triple_decoding import decoded, merged
 
 TRIPLES = ("dislikes", "of")
+
+
+def verifying():
+    """The module that verifies exports; it needs TensorFlow."""
+    from kerasft.serving import verify_relations
+
+    return verify_relations
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -83,7 +87,9 @@ def test_torch_reads_the_backbone_of_a_saved_folder(extractor, tmp_path):
 def test_a_served_relation_is_the_tasks(extractor, tmp_path):
     extractor.export(tmp_path / "served", tiny_relations(20))
     serve = tf.saved_model.load(tmp_path / "served").signatures["serving_default"]
-    asked = relations_to_ask([*adversarial_texts(60, 3), *tiny_relations(20).texts()])
+    asked = verifying().relations_to_ask(
+        [*adversarial_texts(60, 3), *tiny_relations(20).texts()]
+    )
     served = serve(**{n: tf.constant([row[n] for row in asked]) for n in asked[0]})
     logits = extractor.predict_rows(relations_of(asked))
     np.testing.assert_allclose(
@@ -106,7 +112,7 @@ def test_a_served_relation_is_the_tasks(extractor, tmp_path):
 def test_an_export_that_differs_is_not_written(extractor, tmp_path, monkeypatch):
     right = extractor.predict_rows
     monkeypatch.setattr(extractor, "predict_rows", lambda rows: right(rows) + [1, 0, 0])
-    with pytest.raises(VerificationError, match="differs from the task"):
+    with pytest.raises(KerasftError, match="differs from the task"):
         extractor.export(tmp_path / "served")
     assert not (tmp_path / "served").exists()
 
@@ -202,7 +208,7 @@ def test_served_triples_are_the_tasks(finder, tmp_path):
     serve = tf.saved_model.load(tmp_path / "served").signatures["serving_default"]
     texts = [*tiny_triples(60, seed=7).texts(), "", "film very good " * 20]
     texts += adversarial_texts(40, 4)
-    served = served_triples(serve(text=tf.constant(texts)), len(texts))
+    served = verifying().served_triples(serve(text=tf.constant(texts)), len(texts))
     found = 0
     for ours, theirs in zip(served, finder.predict_text(texts), strict=True):
         assert len(ours) == len(theirs)
@@ -215,7 +221,7 @@ def test_served_triples_are_the_tasks(finder, tmp_path):
 
 
 def test_a_triple_that_is_served_wrong_stops_the_export(finder, tmp_path, monkeypatch):
-    right = verify_relations.served_triples
+    right = verifying().served_triples
 
     def wrong(served, count):
         found = right(served, count)
@@ -223,7 +229,7 @@ def test_a_triple_that_is_served_wrong_stops_the_export(finder, tmp_path, monkey
             triples[:1] = []
         return found
 
-    monkeypatch.setattr(verify_relations, "served_triples", wrong)
-    with pytest.raises(VerificationError, match="differs from the task"):
+    monkeypatch.setattr(verifying(), "served_triples", wrong)
+    with pytest.raises(KerasftError, match="differs from the task"):
         finder.export(tmp_path / "served", tiny_triples(20))
     assert not (tmp_path / "served").exists()

@@ -184,7 +184,7 @@ def test_the_reported_loss_is_the_mean_over_all_items_of_an_epoch(tmp_path):
             part = {name: value[at] for name, value in batch.items()}
             yield part, labels[at], np.full(len(labels[at]), weight, "float32")
 
-    import tensorflow as tf
+    from tensorflow_or_skip import tf
 
     spec = ({name: tf.TensorSpec((None, None), "int32") for name in batch},)
     spec += (tf.TensorSpec((None,), "int32"), tf.TensorSpec((None,), "float32"))

@@ -1,5 +1,6 @@
 """A fit that is ended anywhere and run again ends with the same bits."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -218,3 +219,12 @@ def test_one_process_at_a_time(tiny_bert, tmp_path):
 def test_numbers_out_of_bounds_are_refused(tmp_path):
     with pytest.raises(SettingsError, match="save_steps is 0, keep is -1"):
         kft.Resume(tmp_path, save_steps=0, keep=-1)
+
+
+@pytest.mark.slow
+def test_on_jax_it_ends_with_the_same_bits_too():
+    pytest.importorskip("jax")
+    name = "test_a_fit_that_is_killed_three_times_ends_with_the_same_bits[lora]"
+    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    program = [sys.executable, "-m", "pytest", f"{__file__}::{name}"]
+    subprocess.run(program, env=environment, check=True)

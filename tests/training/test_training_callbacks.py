@@ -134,3 +134,13 @@ def test_a_sound_run_is_left_alone(task):
 def test_looking_never_is_refused():
     with pytest.raises(SettingsError, match="every is 0"):
         StopOnNaN(0)
+
+
+def test_a_fit_that_does_not_measure_what_is_monitored_is_refused_at_once(
+    task, tmp_path
+):
+    task.compile(kft.adamw(total_steps=3))
+    batches = task.dataset(tiny_rows(9), 4, training=True)
+    with pytest.raises(SettingsError, match="monitors 'val_f1'.*no validation_data"):
+        task.fit(batches, callbacks=[kft.BestCheckpoint(tmp_path, "val_f1")])
+    assert int(task.optimizer.iterations.numpy()) == 0

@@ -215,6 +215,7 @@ def test_several_predict_as_one_does(what, one_and_two, workers):
     np.testing.assert_allclose(workers[what], one[what], rtol=1e-5, atol=2e-5)
 
 
+@pytest.mark.parametrize("bad", [0, 1])
 def test_an_overflow_on_any_replica_skips_the_step_on_all(bad, one_and_two):
     _, two = one_and_two
     moved, scale = two[f"overflow/{bad}"]

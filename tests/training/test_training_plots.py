@@ -73,3 +73,38 @@ def test_figures_leave_pyplot_alone():
 
     assert isinstance(plots.scatter(np.arange(3), np.arange(3)), Figure)
     assert matplotlib.pyplot.get_fignums() == []
+
+
+def test_a_reliability_diagram_shows_shares_and_their_distance_from_the_scores():
+    scores = np.array([0.95] * 10 + [0.65] * 10 + [1.0])
+    right = np.array([True] * 9 + [False] + [True] * 4 + [False] * 6 + [True])
+    figure = plots.reliability(scores, right)
+    top, bottom = figure.axes
+    np.testing.assert_allclose(top.lines[1].get_xdata(), [0.65, (9.5 + 1) / 11])
+    np.testing.assert_allclose(top.lines[1].get_ydata(), [0.4, 10 / 11])
+    assert [bar.get_height() for bar in bottom.patches] == [0] * 6 + [10, 0, 0, 11]
+    error = (10 * 0.25 + 11 * abs(10.5 / 11 - 10 / 11)) / 21
+    assert f"calibration error {error:.3f})" in top.get_title()
+    size_of(plots.figure_to_png(figure))
+
+
+def test_lengths_are_counted():
+    figure = plots.lengths(np.array([2, 2, 3, 9]))
+    (axes,) = figure.axes
+    assert sum(bar.get_height() for bar in axes.patches) == 4
+    told = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert told == ["50 % have up to 2", "95 % have up to 8"]
+    size_of(plots.figure_to_png(plots.lengths(np.array([7]))))
+
+
+def test_scores_stand_over_each_setting_of_the_trials_that_have_it():
+    values = [{"rate": 1e-5, "kind": "a"}, {"rate": 1e-3, "kind": "b"}, {"rate": 1e-4}]
+    figure = plots.scores_by_setting(values, [1.0, 2.0, 3.0], "val_$loss")
+    rate, kind = (axes for axes in figure.axes if axes.get_visible())
+    np.testing.assert_allclose(
+        rate.collections[0].get_offsets(), [[1e-5, 1], [1e-3, 2], [1e-4, 3]]
+    )
+    assert rate.get_xscale() == "log"
+    assert [text.get_text() for text in kind.get_xticklabels()] == ["a", "b"]
+    np.testing.assert_allclose(kind.collections[0].get_offsets(), [[0, 1], [1, 2]])
+    size_of(plots.figure_to_png(figure))

@@ -1,0 +1,130 @@
+"""Screenshots of every TensorBoard panel, from a small search and a run with all on.
+
+Command   python docs/screenshots.py
+Minutes   about 8 on two cores, downloads left out (an estimate)
+Expected  docs/tensorboard-*.png, 9 of them
+
+Needs a Chromium with its driver, and Selenium (on Debian: apt-get install chromium
+chromium-driver; pip install selenium). `--logs FOLDER` takes logs that are there.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from kerasft.training.board import serve
+
+HERE = Path(__file__).parent.resolve()
+sys.path.insert(0, str(HERE.parent / "examples"))
+WAIT = 8  # seconds until a panel has drawn itself
+# Name of the picture -> tab, and what is clicked there.
+PANELS = {
+    "time-series": ("timeseries", None),
+    "scalars": ("scalars", None),
+    "images": ("images", None),
+    "text": ("text", None),
+    "pr-curves": ("pr_curves", None),
+    "histograms": ("histograms", None),
+    "distributions": ("distributions", None),
+    "hparams-table": ("hparams", None),
+    "hparams-parallel": ("hparams", "PARALLEL COORDINATES VIEW"),
+}
+# Parts of TensorBoard stand in shadow trees, which plain selectors do not enter.
+CLICK = """
+function* all(root) {
+  for (const one of root.querySelectorAll("*")) {
+    yield one;
+    if (one.shadowRoot) yield* all(one.shadowRoot);
+  }
+}
+for (const one of all(document)) {
+  const text = one.textContent.trim().toUpperCase();
+  if (one.localName == "paper-tab" && text == arguments[0]) {
+    one.click();
+    return true;
+  }
+}
+return false;
+"""
+
+
+def make_logs(folder):
+    """A search of four trials over film sentences, and a run with histograms.
+
+    In a folder that has some of it already, the rest.
+    """
+    import real_inputs
+    import search as example
+
+    import kerasft as kft
+    from kerasft.workflows import cli
+
+    folder.mkdir(parents=True, exist_ok=True)
+    os.chdir(folder)  # So that no path of this machine is in the pictures.
+    if not Path("minilm").exists():
+        shutil.copytree(real_inputs.minilm_folder(), "minilm")
+        example.write_files(Path("data"), 240)
+    settings = kft.FinetuneSettings(
+        checkpoint="minilm",
+        train="data/train.csv",
+        validation="data/valid.csv",
+        text="text",
+        label="mood",
+        max_length=32,
+        epochs=2,
+        monitor="val_accuracy",
+        out="search",
+        tensorboard="logs/search",
+    )
+    if not Path("search/best.yaml").exists():
+        kft.search(settings, example.SPACE, trials=4)
+    if not Path("best/metrics.json").exists():
+        command = "finetune --config search/best.yaml --histograms --out best"
+        if cli.main([*command.split(), "--tensorboard", "logs/best"]):
+            sys.exit(1)
+    return Path("logs")
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--logs", type=Path, help="logs to show; default: made anew")
+    parser.add_argument(
+        "--work", type=Path, help="where to make them; default: nowhere"
+    )
+    parser.add_argument("--out", type=Path, default=HERE)
+    options = parser.parse_args(arguments)
+    out = options.out.resolve()
+
+    from selenium import webdriver
+
+    chosen = webdriver.ChromeOptions()
+    for flag in (
+        "headless=new",
+        "no-sandbox",
+        "window-size=1400,1000",
+        "hide-scrollbars",
+    ):
+        chosen.add_argument(f"--{flag}")
+    with tempfile.TemporaryDirectory() as place:
+        address = serve(options.logs or make_logs(options.work or Path(place)), port=0)
+        browser = webdriver.Chrome(options=chosen)
+        try:
+            for name, (tab, click) in PANELS.items():
+                browser.get("about:blank")
+                browser.get(f"{address}#{tab}")
+                time.sleep(WAIT)
+                if click and not browser.execute_script(CLICK, click):
+                    sys.exit(f"TensorBoard has no tab {click!r} in {tab}.")
+                time.sleep(WAIT if click else 0)
+                browser.save_screenshot(str(out / f"tensorboard-{name}.png"))
+                print(f"tensorboard-{name}.png")
+        finally:
+            browser.quit()
+
+
+if __name__ == "__main__":
+    main()

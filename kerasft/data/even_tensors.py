@@ -1,0 +1,42 @@
+"""A `tf.data.Dataset` whose batches divide by the devices that share them.
+
+What `tasks/even_batches.py` does to arrays, inside tf.data.
+"""
+
+import tensorflow as tf
+
+from kerasft.data.pipeline import IGNORED
+
+
+def evened(data, parts, skips):
+    """Batches (inputs, labels, weights) whose rows divide by `parts`.
+
+    Args:
+        data: batches of inputs, labels and perhaps weights; or of inputs alone.
+        parts: devices that share the rows.
+        skips: whether the loss skips labels of -100.
+    """
+
+    def even(*batch):
+        x, *rest = batch
+        rows = tf.shape(tf.nest.flatten(x)[0])[0]
+        short = -rows % parts
+        x = tf.nest.map_structure(lambda t: _filled(t, short), x)
+        if not rest:
+            return x
+        y = tf.nest.map_structure(
+            lambda t: _filled(t, short, IGNORED if skips else None), rest[0]
+        )
+        weights = rest[1] if len(rest) > 1 else tf.ones([rows])
+        none = tf.zeros_like(tf.repeat(weights[:1], short, axis=0))
+        return x, y, tf.concat([weights, none], 0)
+
+    return data.map(even)
+
+
+def _filled(tensor, short, label=None):
+    """A tensor with `short` rows more, like the last one or of `label`."""
+    rows = tf.repeat(tensor[-1:], short, axis=0)
+    if label is not None and tensor.dtype.is_integer:
+        rows = tf.fill(tf.shape(rows), tf.cast(label, tensor.dtype))
+    return tf.concat([tensor, rows], 0)

@@ -1,0 +1,265 @@
+"""Batches whose rows divide by the devices that share them.
+
+`keras.distribution` splits the rows of each batch evenly, and fails where they do not
+divide. So the last row is repeated as often as need be, with weight 0, and with labels
+of -100 where the loss skips those: loss, metrics and gradients stay what they were.
+`predict` cuts such rows off again.
+
+The trap: a batch without weights gets some, all 1, for Keras wants every batch of a
+pass to have the same parts.
+"""
+
+from types import GeneratorType
+
+import keras
+import numpy as np
+from keras import ops, tree
+
+from kerasft._errors import DataError, SettingsError
+from kerasft.objectives.losses import IGNORED
+from kerasft.tasks.arguments import raise_if_outside
+from kerasft.tasks.numpy_batches import batches_of
+
+
+class Mapped(keras.utils.PyDataset):
+    """Another `PyDataset`, each batch of it changed.
+
+    Args:
+        source: the other one.
+        function: of a batch.
+    """
+
+    def __init__(self, source, function):
+        super().__init__(
+            workers=source.workers,
+            use_multiprocessing=source.use_multiprocessing,
+            max_queue_size=source.max_queue_size,
+        )
+        self.source = source
+        self.function = function
+
+    @property
+    def num_batches(self):
+        """As many as the other one has."""
+        return self.source.num_batches
+
+    def __getitem__(self, index):
+        """A batch, changed."""
+        return self.function(self.source[index])
+
+    def on_epoch_begin(self):
+        """Pass it on."""
+        self.source.on_epoch_begin()
+
+    def on_epoch_end(self):
+        """Pass it on."""
+        self.source.on_epoch_end()
+
+
+class EvenBatches(Mapped):
+    """Batches whose rows divide by the devices."""
+
+
+class ArrayBatches(keras.utils.PyDataset):
+    """Batches of arrays.
+
+    Args:
+        arrays: inputs, labels and weights; None where there are none.
+        batch_size: rows of a batch.
+        shuffle: in another order each epoch, by NumPy's global seed, as Keras does.
+    """
+
+    def __init__(self, arrays, batch_size=None, shuffle=False):
+        super().__init__()
+        self.arrays = as_arrays(arrays)
+        self.batch_size = batch_size or 32
+        self.shuffle = shuffle
+        self.order = np.arange(rows_of(self.arrays))
+        self._shuffle()
+
+    def __len__(self):
+        return -(-len(self.order) // self.batch_size)
+
+    def __getitem__(self, index):
+        """Inputs, labels and weights, as far as there are any."""
+        start = index * self.batch_size
+        chosen = self.order[start : start + self.batch_size]
+        return _without_none(tree.map_structure(lambda a: a[chosen], self.arrays))
+
+    def on_epoch_end(self):
+        """Another order."""
+        self._shuffle()
+
+    def _shuffle(self):
+        if self.shuffle:
+            np.random.shuffle(self.order)
+
+
+class PaddedInputs:
+    """Inputs to predict on, with rows that fill up, and outputs without.
+
+    Args:
+        x: what `predict` takes.
+        parts: what the rows of a batch shall divide by.
+        batch_size: of arrays.
+    """
+
+    def __init__(self, x, parts, batch_size=None):
+        self.source = source_of(x, None, None, batch_size)
+        self.parts = parts
+        self._kept = []
+
+    @property
+    def steps(self):
+        """How many batches there are, or None where nobody knows."""
+        try:
+            return len(self.source)
+        except TypeError:
+            return None
+
+    def batches(self):
+        """Yield (inputs,) of each batch."""
+        tensors = is_tensor_dataset(self.source)
+        for batch in self.source.as_numpy_iterator() if tensors else self.source:
+            x, _, _ = keras.utils.unpack_x_y_sample_weight(as_arrays(batch))
+            rows = rows_of(x)
+            x = padded(x, self.parts)
+            self._kept.append(np.arange(rows_of(x)) < rows)
+            yield (x,)
+
+    def cut(self, outputs):
+        """Outputs without those of the rows that filled up."""
+        kept = np.concatenate(self._kept)
+        return tree.map_structure(lambda o: o[kept[: len(o)]], outputs)
+
+
+def source_of(x, y, weights, batch_size=None, shuffle=False):
+    """What batches come from: a dataset or generator as it is, arrays in batches.
+
+    Raises:
+        SettingsError: data of another kind.
+    """
+    streams = keras.utils.PyDataset | GeneratorType
+    if isinstance(x, streams) or is_tensor_dataset(x):
+        return x
+    if hasattr(x, "__next__") or hasattr(x, "dataset"):
+        raise SettingsError(
+            f"{type(x).__name__} cannot be split over several devices. Give "
+            "task.dataset(...), a tf.data.Dataset, a keras.utils.PyDataset, a Python "
+            "generator or arrays; or train on one device: kerasft.strategy('one')."
+        )
+    return ArrayBatches((x, y, weights), batch_size, shuffle)
+
+
+def evened(source, parts, skips):
+    """Batches whose rows divide by `parts`, all with weights.
+
+    Args:
+        source: as of `source_of`.
+        parts: devices that share the rows.
+        skips: whether the loss skips labels of -100.
+    """
+
+    def even(batch):
+        unpacked = keras.utils.unpack_x_y_sample_weight(as_arrays(batch))
+        return _without_none(even_batch(unpacked, parts, skips))
+
+    if isinstance(source, GeneratorType):
+        return (even(batch) for batch in source)
+    if isinstance(source, keras.utils.PyDataset):
+        return EvenBatches(source, even)
+    from kerasft.data.even_tensors import evened as evened_tensors
+
+    return evened_tensors(source, parts, skips)
+
+
+def even_batch(batch, parts, skips):
+    """Inputs, labels and weights whose rows divide by `parts`."""
+    x, y, weights = batch
+    if parts == 1 or y is None:
+        return padded(x, parts), y, weights
+    rows = rows_of(x)
+    weights = np.ones(rows, "float32") if weights is None else np.asarray(weights)
+    short = -rows % parts
+    zeros = np.zeros((short, *weights.shape[1:]), weights.dtype)
+    return (
+        padded(x, parts),
+        padded(y, parts, IGNORED if skips else None),
+        np.concatenate([weights, zeros]),
+    )
+
+
+def padded(arrays, parts, label=None):
+    """Arrays whose last row is repeated, until their rows divide by `parts`.
+
+    Args:
+        arrays: a structure of them.
+        parts: what the rows shall divide by.
+        label: stands in the new rows of integers, instead; None: it does not.
+    """
+
+    def fill(array):
+        short = -array.shape[0] % parts
+        if not short:
+            return array
+        array = np.asarray(array)
+        rows = np.repeat(array[-1:], short, axis=0)
+        if label is not None and np.issubdtype(array.dtype, np.signedinteger):
+            rows = np.full_like(rows, label)
+        return np.concatenate([array, rows])
+
+    return tree.map_structure(fill, arrays)
+
+
+def rows_of(arrays):
+    """Rows of a batch."""
+    return next(a for a in tree.flatten(arrays) if a is not None).shape[0]
+
+
+def as_arrays(structure):
+    """The same with arrays in place of TensorFlow's or torch's tensors."""
+
+    def plain(leaf):
+        known = leaf is None or ops.is_tensor(leaf)
+        return leaf if known else np.asarray(leaf)
+
+    return tree.map_structure(plain, structure)
+
+
+def is_tensor_dataset(data) -> bool:
+    """Whether this is a `tf.data.Dataset`, without loading TensorFlow."""
+    return hasattr(data, "element_spec") and hasattr(data, "as_numpy_iterator")
+
+
+def checked(data, vocab_size):
+    """The data, its ids checked batch by batch, where they come as batches.
+
+    While it runs, a batch with others raises a `DataError`; of a `tf.data.Dataset`, an
+    error of TensorFlow's.
+    """
+    if batches_of(data) is not None or isinstance(data, Mapped):
+        return data  # Ours, or checked.
+
+    def check(batch):
+        raise_if_outside(as_arrays(batch), vocab_size)
+        return batch
+
+    if isinstance(data, GeneratorType):
+        return (check(batch) for batch in data)
+    if isinstance(data, keras.utils.PyDataset):
+        return Mapped(data, check)
+    if is_tensor_dataset(data):
+        from kerasft.tasks.step_tensorflow import prepared
+
+        return prepared(data, vocab_size)
+    return data
+
+
+def _without_none(batch):
+    """(inputs[, labels[, weights]])."""
+    parts = tuple(batch)
+    while parts[-1] is None:
+        parts = parts[:-1]
+    if parts[0] is None:
+        raise DataError("A batch without inputs.")
+    return parts

@@ -1,0 +1,79 @@
+"""The panels beside the curves show what the task and the data are."""
+
+import keras
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
+from tiny_tasks import LABELS, tiny_rows
+
+import kerasft as kft
+from kerasft._errors import SettingsError
+from kerasft.training.panels import StepProfile
+
+
+def read(folder):
+    events = EventAccumulator(str(folder), size_guidance={"tensors": 0}).Reload()
+    return {
+        tag: {e.step: make_ndarray(e.tensor_proto) for e in events.Tensors(tag)}
+        for tag in events.Tags()["tensors"]
+    }
+
+
+@pytest.fixture(scope="module")
+def fitted(tiny_bert, tmp_path_factory):
+    """A task after two epochs of three steps, and the folder of its logs."""
+    tmp_path = tmp_path_factory.mktemp("panels")
+    task = kft.TextClassifier.from_pretrained(tiny_bert, labels=LABELS)
+    task.compile(optimizer=kft.adamw(1e-3))
+    board = kft.TensorBoard(
+        tmp_path,
+        update_freq=2,
+        validation=tiny_rows(12, seed=1),
+        recipe="epochs: 2\n<b>: 3",
+        histograms=True,
+        profile=(2, 3),
+    )
+    data = task.dataset(tiny_rows(24), 8, training=True, max_shapes=1)
+    task.fit(data, epochs=2, callbacks=[board], verbose=0)
+    return task, tmp_path
+
+
+def test_recipe_norms_memory_lengths_and_histograms_are_written(fitted):
+    task, folder = fitted
+    run = read(folder / "train")
+    norm = np.sqrt(sum((np.array(w) ** 2).sum() for w in task.trainable_variables))
+    np.testing.assert_allclose(run["epoch/weight_norm"][2], norm, rtol=1e-5)
+    peaks = list(run["memory/host_peak_gib"].values())
+    assert 0.1 < peaks[0] <= peaks[-1] < 100
+    width, _, png = run["data/lengths"][0]
+    assert png.startswith(b"\x89PNG")
+    histograms = [tag for tag in run if tag.startswith("weights/")]
+    assert len(histograms) == len(task.trainable_variables)
+    assert {tuple(run[tag]) for tag in histograms} == {(1, 2)}
+    text = read(folder / "final")["recipe"][0].item().decode()
+    assert text.splitlines() == ["    epochs: 2", "    <b>: 3"]
+    assert "report/reliability" in read(folder / "validation")
+
+
+def test_chosen_steps_are_profiled(fitted):
+    assert list((fitted[1] / "train" / "plugins" / "profile").rglob("*.xplane.pb"))
+
+
+@pytest.mark.parametrize("steps", [[3], [3, 2], [0, 2]])
+def test_steps_that_cannot_be_profiled_are_refused(steps, tmp_path):
+    with pytest.raises(SettingsError, match=r"such as \[5, 8\]"):
+        StepProfile(tmp_path, steps)
+
+
+def test_an_optimizer_and_data_of_the_users_own_are_no_hindrance(task, tmp_path):
+    import tensorflow as tf
+
+    ids = np.full((8, 6), 7, "int32")
+    data = tf.data.Dataset.from_tensor_slices(
+        ({"input_ids": ids, "attention_mask": np.ones_like(ids)}, np.zeros(8, "int32"))
+    ).batch(4)
+    task.compile(optimizer=keras.optimizers.SGD(0.01))
+    task.fit(data, callbacks=[kft.TensorBoard(tmp_path)], verbose=0)
+    run = read(tmp_path / "train")
+    assert "epoch/weight_norm" in run and "data/lengths" not in run
