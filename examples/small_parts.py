@@ -2,8 +2,8 @@
 
 Command   python examples/small_parts.py
 Minutes   6 on two cores that were busy with other work, too
-Expected  0.332 % of the weights trained; test accuracy 0.883, 0.946, 0.960 after each
-          epoch, the same once the adapter is loaded again
+Expected  0.332 % of the weights trained; test accuracy 0.969 after the first epoch and
+          after the second, at the end the same once the adapter is loaded again
 
 Rows: BBC news, five topics. MiniLM is frozen; LoRA of rank 8 on queries and values and
 the new head are trained. The adapter's folder is one of Hugging Face's peft; merged it
