@@ -44,9 +44,12 @@ class OnReplicas:
         """Outputs of a batch, once: Keras hands it to each replica."""
         if not self.has_replicas:
             return super().predict_on_batch(x)
-        if not hasattr(self, "_once"):
-            self._once = tf.function(lambda x: self(x, training=False))
-        return tf.nest.map_structure(keras.ops.convert_to_numpy, self._once(x))
+        self.make_predict_function()  # A new one after the adapters have changed.
+        made, once = vars(self).get("_once", (None, None))
+        if made is not self.predict_function:
+            once = tf.function(lambda x: self(x, training=False))
+            object.__setattr__(self, "_once", (self.predict_function, once))
+        return tf.nest.map_structure(keras.ops.convert_to_numpy, once(x))
 
     def sum_over_replicas(self, context, gradients):
         """Gradients summed over replicas, unless the optimizer does that itself."""

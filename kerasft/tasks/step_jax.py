@@ -15,14 +15,13 @@ import jax
 import keras
 from keras import ops, tree
 
-from kerasft.objectives.losses import LossSum, expand_to
-from kerasft.objectives.metrics import MeanSum
 from kerasft.tasks import even_batches
 from kerasft.tasks.fit_jax import FitsDevices
 from kerasft.tasks.numpy_batches import NumpyBatches, batches_of
+from kerasft.tasks.weighed import Weighed
 
 
-class TrainStep(FitsDevices):
+class TrainStep(Weighed, FitsDevices):
     """Mixin for `keras.Model`: an exact `train_step` and `test_step`.
 
     The model sets `item_loss`, an `ItemLoss`, and `micro_batches`, the number of parts
@@ -30,15 +29,11 @@ class TrainStep(FitsDevices):
     """
 
     def compile(self, **options):
-        """As Keras', with a tracker for each part of the loss."""
+        """As Keras', without its own loss."""
         super().compile(**options)
         # Else each fit and evaluation would trace the model for the sake of a loss that
         # Keras makes of ours, and that no step here asks.
         self._compile_loss.built = True
-        if isinstance(self.item_loss, LossSum):
-            tracker = MeanSum(self.item_loss.parts)
-            # So that Keras does not list it among the other metrics, too.
-            object.__setattr__(self, "_loss_tracker", tracker)
 
     def loss_sums(self):
         """Σ(loss·weight) and Σ weight of the epoch so far, on the device.
@@ -206,13 +201,6 @@ class TrainStep(FitsDevices):
             return ops.sum(ops.cast(values, "float32") * weights)
 
         return _each(weighed, values, weights)
-
-    def _weights(self, y, sample_weight):
-        """Weight of each item."""
-        weights = self.item_loss.item_weights(y)
-        if sample_weight is None:
-            return weights
-        return _each(lambda items: items * expand_to(sample_weight, items), weights)
 
 
 def _each(function, *structures):

@@ -13,12 +13,11 @@ knows TensorFlow. `step_jax.py` is its twin.
 import keras
 import tensorflow as tf
 
-from kerasft.objectives.losses import LossSum, expand_to
-from kerasft.objectives.metrics import MeanSum
 from kerasft.tasks.replicas_tensorflow import OnReplicas
+from kerasft.tasks.weighed import Weighed
 
 
-class TrainStep(OnReplicas):
+class TrainStep(Weighed, OnReplicas):
     """Mixin for `keras.Model`: an exact `train_step` and `test_step`.
 
     The model sets `item_loss`, an `ItemLoss`, and `micro_batches`, the number
@@ -42,14 +41,6 @@ class TrainStep(OnReplicas):
         self.optimizer.apply(gradients, self.trainable_variables)
         self.follow_step(gradients)
         return self._measure(x, y, logits, sample_weight, loss_sum, total)
-
-    def compile(self, **options):
-        """As Keras', with a tracker for each part of the loss."""
-        super().compile(**options)
-        if isinstance(self.item_loss, LossSum):
-            tracker = MeanSum(self.item_loss.parts)
-            # So that Keras does not list it among the other metrics, too.
-            object.__setattr__(self, "_loss_tracker", tracker)
 
     def loss_sums(self):
         """Σ(loss·weight) and Σ weight of the epoch so far, on the device."""
@@ -96,13 +87,6 @@ class TrainStep(OnReplicas):
             return tf.reduce_sum(tf.cast(values, tf.float32) * weights)
 
         return _each(weighed, values, weights)
-
-    def _weights(self, y, sample_weight):
-        """Weight of each item."""
-        weights = self.item_loss.item_weights(y)
-        if sample_weight is None:
-            return weights
-        return _each(lambda items: items * expand_to(sample_weight, items), weights)
 
     def _all_parts(self, x, y, weights, divisor):
         """Loss sum, logits and gradients of the replica's batch."""

@@ -94,7 +94,7 @@ class FitState:
         return arrays, state
 
     def put_back(self, snapshot):
-        """Set everything to what a snapshot holds; of callbacks see `put_into`.
+        """Set everything to what a snapshot holds; see `put_into_callbacks`, too.
 
         Raises:
             CheckpointError: the model has other variables, all of them listed, or was
