@@ -7,8 +7,10 @@
 Runs on every TPU, GPU or CPU that Keras' backend sees, by `kerasft.strategy("auto")`:
 BERT with a classifier and GPT-2 as a language model, in base size with random weights,
 full and LoRA; AdamW, clipping and dropout as in any run, random ids without padding.
-A warm-up fit compiles; then one fit of so many steps is timed, best of three. A batch
-that does not fit the memory is told and passed over.
+A warm-up fit compiles; then a fit of so many steps is timed, the median of five. A batch
+that does not fit the memory is told and passed over. `peers/torch_step.py` does the same
+with transformers on torch, and prints the same lines. On JAX `--profile` tells, too,
+which kernels the time of a step goes to.
 
 The share is of the floating-point operations that the model needs (6 a weight and
 token, 4 where the weight is frozen, 12 x blocks x width x length for attention) over
@@ -17,7 +19,9 @@ measured here where not, or what --peak-tflops says.
 """
 
 import argparse
+import collections
 import gc
+import gzip
 import itertools
 import json
 import tempfile
@@ -57,7 +61,8 @@ PEAKS = {
     "H200": (989, 494),
 }
 CLASSES = 2
-REPEATS = 3
+REPEATS = 5
+PROFILED = 5  # steps
 
 
 class Same(keras.utils.PyDataset):
@@ -194,12 +199,21 @@ def timed(task, batch, steps):
     """Seconds of one step."""
     task.compile(kft.adamw(1e-4, total_steps=10**6))
     task.fit(Same(batch, 3), verbose=0)
-    best = np.inf
+    seconds = []
     for _ in range(REPEATS):
         start = time.perf_counter()
         task.fit(Same(batch, steps), verbose=0)
-        best = min(best, time.perf_counter() - start)
-    return best / steps
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds)) / steps
+
+
+def peak_bytes():
+    """The most memory that the first device held so far, or None where none tells."""
+    if keras.backend.backend() != "jax":
+        return None
+    import jax
+
+    return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
 
 
 def measure(options, folder, model_type, method, rows):
@@ -207,7 +221,11 @@ def measure(options, folder, model_type, method, rows):
     task = opened(folder, model_type, options.precision)
     if method == "lora":
         task.add_adapter(kft.LoRA(rank=8))
-    seconds = timed(task, batch_of(task, rows, options.length), options.steps)
+    batch = batch_of(task, rows, options.length)
+    seconds = timed(task, batch, options.steps)
+    if options.profile:
+        place = options.profile / f"{model_type}_{method}_{rows}"
+        print(kernels(lambda: task.fit(Same(batch, PROFILED), verbose=0), place))
     tokens = rows * options.length / seconds
     needed = tokens * operations_per_token(task, options.length)
     return {
@@ -216,6 +234,7 @@ def measure(options, folder, model_type, method, rows):
         "rows": rows,
         "length": options.length,
         "step_seconds": seconds,
+        "peak_bytes": peak_bytes(),
         "examples_per_second": rows / seconds,
         "tokens_per_second": tokens,
         "tflops": needed / 1e12,
@@ -223,13 +242,44 @@ def measure(options, folder, model_type, method, rows):
     }
 
 
+def kernels(work, folder, most=25):
+    """Which kernels of the device the time of a step of `work` on JAX goes to.
+
+    `folder` then holds the trace, for TensorBoard and for Perfetto.
+    """
+    import jax
+
+    with jax.profiler.trace(folder, create_perfetto_trace=True):
+        work()
+    (path,) = folder.rglob("perfetto_trace.json.gz")
+    events = json.loads(gzip.decompress(path.read_bytes()))["traceEvents"]
+    places = {
+        event["pid"]
+        for event in events
+        if event.get("name") == "process_name" and "/device:" in event["args"]["name"]
+    }
+    spent, times = collections.Counter(), collections.Counter()
+    for event in events:
+        if event.get("pid") in places and "dur" in event:
+            spent[event["name"]] += event["dur"] / PROFILED / 1e3
+            times[event["name"]] += 1 / PROFILED
+    lines = [
+        f"{spent[name]:8.3f} ms {times[name]:7.1f} x  {name[:90]}"
+        for name, _ in spent.most_common(most)
+    ]
+    return "\n".join([*lines, f"{sum(spent.values()):8.3f} ms of all"])
+
+
 def told(run):
     """One line for people."""
+    peak = run["peak_bytes"]
+    memory = "" if peak is None else f", {peak / 2**30:.2f} GiB so far"
     return (
         f"{run['model']:<5} {run['method']:<5} {run['rows']:>4} x {run['length']:<5}"
         f"{run['step_seconds'] * 1e3:>9.1f} ms{run['examples_per_second']:>10.1f} "
         f"examples/s{run['tokens_per_second']:>12,.0f} tokens/s"
         f"{run['tflops']:>9.2f} TFLOP/s{run['share']:>8.1%} of the peak"
+        f"{memory}"
     )
 
 
@@ -255,6 +305,7 @@ def parsed(arguments):
     )
     parser.add_argument("--strategy", default="auto")
     parser.add_argument("--peak-tflops", type=float, help="of one device")
+    parser.add_argument("--profile", type=Path, help="a folder for traces; on JAX")
     parser.add_argument("--out", type=Path, help="a JSON file")
     options = parser.parse_args(arguments)
     tiny = options.size == "tiny"

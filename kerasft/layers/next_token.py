@@ -1,9 +1,9 @@
 """From hidden states to the logits of the token that comes next."""
 
 import keras
-from keras import ops
 
 from kerasft.layers.dense import Dense
+from kerasft.layers.embedding import scores_of_rows
 
 
 class NextTokenHead(keras.layers.Layer):
@@ -42,5 +42,4 @@ class NextTokenHead(keras.layers.Layer):
         """Score each token of the vocabulary at each place."""
         if self.decoder:
             return self.decoder(hidden_states)
-        table = ops.cast(table, hidden_states.dtype)
-        return ops.einsum("blw,vw->blv", hidden_states, table)
+        return scores_of_rows(table, hidden_states)

@@ -10,6 +10,7 @@ from keras import ops
 from kerasft.layers.activation import ACTIVATIONS
 from kerasft.layers.dense import Dense
 from kerasft.layers.dropout import Dropout
+from kerasft.layers.embedding import scores_of_rows
 
 
 class TokenTransform(keras.layers.Layer):
@@ -117,8 +118,7 @@ class VocabularyHead(keras.layers.Layer):
         if positions is not None:
             hidden_states = states_at(hidden_states, positions)
         hidden_states = self.transform(hidden_states)
-        table = ops.cast(table, hidden_states.dtype)
-        logits = ops.matmul(hidden_states, ops.transpose(table))
+        logits = scores_of_rows(table, hidden_states)
         return self.decoder(logits) if self.decoder else logits
 
 

@@ -1,9 +1,11 @@
 """Positions, segments, and tables narrower than the model."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from keras import ops
 from numpy.testing import assert_allclose, assert_array_equal
 from transformers.models.roberta.modeling_roberta import RobertaEmbeddings
 
@@ -11,6 +13,7 @@ from kerasft.layers.embedding import (
     TokenEmbedding,
     positions_after_padding,
     positions_in_row,
+    scores_of_rows,
 )
 from kerasft.layers.initializer import normal
 from kerasft.layers.norm import norm_maker
@@ -59,3 +62,19 @@ def test_parts_exist_only_where_they_are_needed():
     wide = new_embedding(width=12)
     assert wide(np.array([[1]]), np.array([[0]])).shape == (1, 1, 12)
     assert "embedding/embedding_proj/kernel" in {w.path for w in wide.weights}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("rows", [64, 70])
+def test_scores_of_a_table_are_products_whatever_its_rows(rows, dtype):
+    random = np.random.default_rng(rows)
+    table = random.standard_normal((rows, 8)).astype("float32")
+    states = random.standard_normal((2, 3, 8)).astype("float32")
+    scores = scores_of_rows(ops.convert_to_tensor(table), ops.cast(states, dtype))
+    assert scores.shape == (2, 3, rows)
+    rounded = [
+        np.array(ops.cast(ops.cast(a, dtype), "float32")) for a in (table, states)
+    ]
+    wanted = rounded[1] @ rounded[0].T
+    gap = 1e-5 if dtype == "float32" else 3e-2
+    assert_allclose(ops.cast(scores, "float32"), wanted, rtol=gap, atol=gap)
