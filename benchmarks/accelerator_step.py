@@ -7,10 +7,10 @@
 Runs on every TPU, GPU or CPU that Keras' backend sees, by `kerasft.strategy("auto")`:
 BERT with a classifier and GPT-2 as a language model, in base size with random weights,
 full and LoRA; AdamW, clipping and dropout as in any run, random ids without padding.
-A warm-up fit compiles; then a fit of so many steps is timed, the median of five. A batch
-that does not fit the memory is told and passed over. `peers/torch_step.py` does the same
-with transformers on torch, and prints the same lines. On JAX `--profile` tells, too,
-which kernels the time of a step goes to.
+A warm-up fit compiles; then a fit of so many steps is timed, the median of five. A
+batch that does not fit the memory is told and passed over. `peers/torch_step.py` does
+the same with transformers on torch, and prints the same lines. On JAX `--profile`
+tells, too, which kernels the time of a step goes to.
 
 The share is of the floating-point operations that the model needs (6 a weight and
 token, 4 where the weight is frozen, 12 x blocks x width x length for attention) over
