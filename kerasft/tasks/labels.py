@@ -25,7 +25,8 @@ def label_names(asked, own, new_head, least=2):
     names = tuple(str(name) for name in asked)
     if len(set(names)) < max(len(names), least):
         wanted = "two or more different names" if least > 1 else "different names"
-        raise SettingsError(f"labels are {names}; give {wanted}.")
+        told = ", ".join(map(repr, names)) or "none"
+        raise SettingsError(f"The labels given are: {told}. Give {wanted}.")
     if new_head or not own:
         return names
     if set(names) == set(own):

@@ -31,7 +31,7 @@ class OnReplicas:
         """Values of a step as Keras reduces them over workers: along an axis."""
         if not self.distribute_strategy.extended._in_multi_worker_mode():
             return logs
-        return {name: tf.reshape(value, (1,)) for name, value in logs.items()}
+        return tf.nest.map_structure(lambda value: tf.reshape(value, (1,)), logs)
 
     def compile(self, **options):
         """As Keras'; with several replicas XLA compiles in each of them."""

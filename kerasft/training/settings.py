@@ -158,7 +158,11 @@ class TrainingSettings(Settings):
         None, "most tokens of a batch, padding included", at_least(1)
     )
     jit_compile: bool | None = setting(None, "compile with XLA; null: Keras chooses")
-    strategy: str = setting("auto", "devices to train on: auto, or a kind of strategy")
+    strategy: str = setting(
+        "auto",
+        "devices to train on: auto, none, one, mirrored, multi_worker, tpu; on JAX "
+        "model_parallel, too",
+    )
     seed: int = setting(0, "of the split, the shuffling, new weights and dropout")
     monitor: str = setting(
         "val_loss", "what the best epoch is chosen by, where there are validation rows"

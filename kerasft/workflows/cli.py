@@ -83,7 +83,7 @@ def parse(arguments: list[str] | None = None):
         usage = f"kerasft {typed} [--config RECIPE] [flags]"
         parser_of_command = parser_of(settings, usage=usage, description=about)
         commands.add_subcommand(typed, parser_of_command, help=about)
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if given[:1] == ["launch"] and "--" in given:
         place = given.index("--")
         given[place:] = ["--command", json.dumps(given[place + 1 :])]
@@ -122,6 +122,7 @@ def _readable(error):
     text = re.sub(r"(required: )(.*)", _flags, text)
     text = re.sub(r"Does not validate against(.|\n)*Given value: ", "Cannot be ", text)
     text = re.sub(r"<class '(\w+)'>|typing\.", r"\1", text)
+    text = text.replace("invalid _boolean_type value:", "neither true nor false:")
     text = text.replace("Problems parsing config: ", "--config: This is no YAML: ")
     text = text.replace('"<unicode string>", ', "")
     return text + "\nSee kerasft COMMAND --help."

@@ -54,7 +54,12 @@ class FinetuneSettings(
     """Task."""
 
     checkpoint: str = setting(help="local folder, or name on the Hugging Face hub")
-    task: str = setting("text_classifier", "what to train for")
+    task: str = setting(
+        "text_classifier",
+        "what to train for: text_classifier, token_classifier, question_answerer, "
+        "multiple_choice, relation_extractor, triple_extractor, text_embedder, "
+        "few_shot_classifier or causal_lm",
+    )
     problem: Literal["single_label", "multi_label", "regression"] | None = setting(
         None, "what is predicted; null: by the kind of label"
     )

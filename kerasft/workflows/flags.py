@@ -5,11 +5,11 @@ group of the help. The same parser reads and writes YAML recipes, so a recipe an
 command line can say the same things.
 """
 
-from argparse import ArgumentError, BooleanOptionalAction
+from argparse import ArgumentError
 from dataclasses import MISSING, asdict, fields
 from functools import cache
 
-from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
+from jsonargparse import ActionConfigFile, ActionYesNo, ArgumentParser, Namespace
 
 from kerasft._errors import SettingsError
 from kerasft.training.settings import Settings
@@ -51,17 +51,22 @@ def _add(group, f):
         may = {} if f.default is MISSING else {"nargs": "?", "default": f.default}
         group.add_argument(f.name, type=f.type, help=f.metadata["help"], **may)
         return
-    how = {"action": BooleanOptionalAction} if f.type is bool else {"type": f.type}
+    how = {"type": f.type}
+    if f.type is bool:  # --flag, --no-flag, --flag true and --flag=false.
+        how = {"action": ActionYesNo(no_prefix="no-"), "nargs": "?"}
     if f.metadata["repeated"]:
-        how = {"action": "append", "type": _text_or_texts}
+        how = {"action": "append", "type": text}
     how |= {"required": True} if f.default is MISSING else {"default": f.default}
     flag = f"--{f.name.replace('_', '-')}"
     group.add_argument(flag, help=f.metadata["help"], **how)
 
 
-def _text_or_texts(value):
+class text(str):  # noqa: N801 - so the help says "type: text"
     """A flag's text, or all texts of a recipe, which jsonargparse checks as one."""
-    return value if isinstance(value, list) else str(value)
+
+    def __new__(cls, value):
+        """The value itself."""
+        return value if isinstance(value, list) else str(value)
 
 
 def settings_from(settings: type[Settings], parsed: Namespace) -> Settings:

@@ -1,9 +1,10 @@
 """A program: train on one device or several, save what came of it.
 
-    two_devices.py CHECKPOINT KIND OUT.npz CASE...
+    two_devices.py CHECKPOINTS KIND OUT.npz CASE...
 
 KIND is a strategy: "mirrored" on two logical CPUs, "multi_worker" as one of two
-processes. The checkpoint must be without dropout, whose masks differ.
+processes. CHECKPOINTS holds `bert` and `gpt2`,
+without dropout, whose masks differ.
 """
 
 import sys
@@ -13,39 +14,50 @@ import keras
 import numpy as np
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny_tasks import LABELS, tiny_documents, tiny_rows
+from tiny_tasks import LABELS, TAGS, tiny_documents, tiny_rows, tiny_tagged
 
 import kerasft as kft
+from kerasft.tasks import TASKS
 from kerasft.training.callbacks import StopOnNaN
 from kerasft.training.devices import is_chief
 
 ROWS = 33  # In batches of 16 the last one leaves a replica without any row.
+EPOCHS = 7  # 21 steps
 # A large epsilon: where the true gradient is 0, Adam would make steps of rounding.
 CLIPPED = {"clip_norm": 0.1, "epsilon": 1e-3}
+LORA = kft.LoRA(rank=2, targets="all-linear")
+WEIGHED = dict(zip(LABELS, (0.2, 1.0, 5.0), strict=True))
+
+
+def sgd(**more):
+    return {"optimizer": keras.optimizers.SGD(0.05)} | more
+
+
+def adamw(**more):
+    return {"optimizer": kft.AdamW(1e-2, **CLIPPED)} | more
+
+
+# Name: the task, its adapter, and a function that makes what `compile` is given.
 CASES = {
-    "sgd": lambda: {"optimizer": keras.optimizers.SGD(0.5)},
-    "clipped": lambda: {"optimizer": kft.AdamW(1e-2, **CLIPPED)},
-    "micro_batches": lambda: {
-        "optimizer": kft.AdamW(1e-2, **CLIPPED),
-        "micro_batches": 2,
-        "class_weight": dict(zip(LABELS, (0.2, 1.0, 5.0), strict=True)),
-    },
-    "loss_sum": lambda: {
-        "optimizer": kft.AdamW(1e-2, **CLIPPED),
-        "micro_batches": 2,
-    },
-    "lora": lambda: {"optimizer": kft.AdamW(1e-2, **CLIPPED)},
-    "adalora": lambda: {"optimizer": kft.AdamW(1e-2, **CLIPPED)},
-    "steps": lambda: {
-        "optimizer": kft.AdamW(1e-2, **CLIPPED),
-        "steps_per_execution": 3,
-    },
-    "xla": lambda: {"optimizer": kft.AdamW(1e-2, **CLIPPED), "jit_compile": True},
+    "sgd": ("text_classifier", None, sgd),
+    "clipped": ("text_classifier", None, adamw),
+    "micro_batches": (
+        "text_classifier",
+        None,
+        lambda: adamw(micro_batches=2, class_weight=WEIGHED),
+    ),
+    "loss_sum": ("pretraining", None, lambda: adamw(micro_batches=2)),
+    "lora": ("text_classifier", LORA, adamw),
+    "adalora": ("text_classifier", kft.AdaLoRA(init_rank=4, target_rank=2), adamw),
+    "steps": ("text_classifier", None, lambda: adamw(steps_per_execution=3)),
+    "xla": ("text_classifier", None, lambda: adamw(jit_compile=True)),
+    "tags": ("token_classifier", None, sgd),
+    "tags_lora": ("token_classifier", LORA, lambda: sgd(micro_batches=2)),
+    "causal_lm": ("causal_lm", None, sgd),
+    "causal_lm_lora": ("causal_lm", LORA, lambda: sgd(micro_batches=2)),
 }
-ADAPTERS = {
-    "lora": kft.LoRA(rank=2, targets="all-linear"),
-    "adalora": kft.AdaLoRA(init_rank=4, target_rank=2),
-}
+OPTIONS = {"text_classifier": {"labels": LABELS}, "token_classifier": {"labels": TAGS}}
+ROWS_OF = {"pretraining": tiny_documents, "token_classifier": tiny_tagged}
 
 
 def number(variable):
@@ -60,24 +72,23 @@ def flat(variables):
 
 def train(folder, case):
     keras.utils.set_random_seed(0)
-    if case == "loss_sum":
-        task, rows = kft.Pretraining.from_pretrained(folder), tiny_documents(ROWS)
-    else:
-        task = kft.TextClassifier.from_pretrained(folder, labels=LABELS)
-        rows = tiny_rows(ROWS)
-    if case in ADAPTERS:
-        task.add_adapter(ADAPTERS[case])
-    task.compile(**CASES[case]())
+    name, adapter, options = CASES[case]
+    checkpoint = folder / ("gpt2" if name == "causal_lm" else "bert")
+    task = TASKS[name].from_pretrained(checkpoint, **OPTIONS.get(name, {}))
+    if adapter is not None:
+        task.add_adapter(adapter)
+    task.compile(**options())
     start = flat(task.trainable_weights)
+    rows = ROWS_OF.get(name, tiny_rows)(ROWS)
     batches = task.dataset(rows, 16, training=True, seed=1, max_shapes=1)
     valid = task.dataset(tiny_rows(21), max_shapes=1) if case == "sgd" else None
-    history = task.fit(batches, validation_data=valid, verbose=0).history
+    history = task.fit(batches, validation_data=valid, epochs=EPOCHS, verbose=0).history
     return task, flat(task.trainable_weights) - start, history
 
 
-def overflow(folder, strategy, bad):
+def overflow(checkpoint, strategy, bad):
     """After an infinite gradient on replica `bad`: a weight moved; new loss scale."""
-    task = kft.TextClassifier.from_pretrained(folder, labels=LABELS)
+    task = kft.TextClassifier.from_pretrained(checkpoint, labels=LABELS)
     task.compile(optimizer=keras.optimizers.LossScaleOptimizer(kft.AdamW(1e-2)))
     task.optimizer.build(task.trainable_variables)
     before = keras.ops.convert_to_numpy(task.trainable_weights[0])
@@ -100,9 +111,9 @@ def overflow(folder, strategy, bad):
     return moved, number(task.optimizer.dynamic_scale) / scale
 
 
-def with_callbacks(folder, log_dir):
+def with_callbacks(checkpoint, log_dir):
     """Train with every callback; the tags written for TensorBoard."""
-    task = kft.TextClassifier.from_pretrained(folder, labels=LABELS)
+    task = kft.TextClassifier.from_pretrained(checkpoint, labels=LABELS)
     task.compile(optimizer=kft.adamw(1e-3, total_steps=3))
     rows = tiny_rows(ROWS)
     callbacks = [
@@ -126,23 +137,24 @@ def main(folder, kind, out, *cases):
             cpu, [tf.config.LogicalDeviceConfiguration()] * 2
         )
     found = {}
+    folder, bert = Path(folder), Path(folder) / "bert"
     strategy = kft.strategy(kind)
     with strategy.scope():
         for case in cases:
             task, change, history = train(folder, case)
             found[f"{case}/change"] = change
-            found[f"{case}/history"] = [history[name][0] for name in sorted(history)]
-            if case != "sgd":
+            found[f"{case}/history"] = [history[name] for name in sorted(history)]
+            if hasattr(task.optimizer, "gradient_norm"):
                 found[f"{case}/norm"] = number(task.optimizer.gradient_norm)
             if case == "sgd":
                 found["predicted"] = task.predict_rows(tiny_rows(21), 8)
                 found["outputs"] = task.predict_on_batch(
                     next(iter(task.dataset(tiny_rows(5))))[0]
                 )
-        found["tags"] = with_callbacks(folder, Path(out).parent / f"logs-{kind}")
+        found["tags"] = with_callbacks(bert, Path(out).parent / f"logs-{kind}")
         if kind != "multi_worker":
             for bad in (0, 1, -1):
-                told = overflow(folder, strategy, bad)
+                told = overflow(bert, strategy, bad)
                 found[f"overflow/{bad}"] = np.array(told, float)
     if is_chief(strategy):
         np.savez(out, replicas=strategy.num_replicas_in_sync, **found)

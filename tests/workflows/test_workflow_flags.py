@@ -7,10 +7,12 @@ from jsonargparse import ArgumentParser
 
 from kerasft._errors import SettingsError
 from kerasft.tasks import text_classifier
+from kerasft.training import devices, jax_devices
 from kerasft.training.settings import Settings, TrainingSettings, at_least, setting
 from kerasft.workflows import COMMANDS, cli, text_job
 from kerasft.workflows.finetune import FinetuneSettings
 from kerasft.workflows.flags import from_yaml, parser_of, to_yaml
+from kerasft.workflows.jobs import JOBS
 
 NEEDED = "finetune --checkpoint bert --train a.csv --out run".split()
 HEAVY = ("tensorflow", "keras", "transformers", "pyarrow", "torch", "numpy")
@@ -115,7 +117,6 @@ def test_problems_and_label_types_are_those_of_the_task():
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        ([], ["command", "finetune"]),
         (["finetnue"], ["finetnue", "finetune"]),
         (["finetune"], ["--checkpoint", "--train", "--out"]),
         ([*NEEDED, "--epoch-count", "3"], ["--epoch-count"]),
@@ -167,3 +168,39 @@ def test_a_defect_keeps_its_traceback(monkeypatch):
     monkeypatch.setattr("kerasft.workflows.inspect.inspect", broken)
     with pytest.raises(RuntimeError):
         cli.main(["inspect", "run"])
+
+
+def test_help_names_the_tasks_and_strategies_there_are(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["finetune", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    names = {*JOBS, *devices.STRATEGIES, *jax_devices.STRATEGIES}
+    assert names <= set(told.translate(str.maketrans(",;", "  ")).split())
+
+
+@pytest.mark.parametrize(
+    "flags, wanted",
+    [
+        (["--new-head"], True),
+        (["--new-head", "true"], True),
+        (["--new-head=false"], False),
+        (["--no-new-head"], False),
+        (["--no-new-head", "--restart"], False),
+    ],
+)
+def test_a_switch_is_turned_with_or_without_a_value(flags, wanted):
+    _, settings = cli.parse([*NEEDED, *flags])
+    assert settings.new_head is wanted
+
+
+def test_a_switch_that_is_neither_on_nor_off_is_refused(capsys):
+    assert cli.main([*NEEDED, "--new-head", "maybe"]) == 2
+    assert "neither true nor false: 'maybe'" in capsys.readouterr().err
+
+
+def test_without_a_command_all_of_them_are_shown(capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main([])
+    assert end.value.code == 0
+    told = capsys.readouterr().out
+    assert all(name.replace("_", "-") in told for name in COMMANDS)
