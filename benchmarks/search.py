@@ -123,8 +123,8 @@ def again(folder, trials):
 
 def failures(folder, trials):
     space = {"learning_rate": [1e-4, 1e30], "batch_size": [16, 4096]}
-    at = settings(folder, "failures", rows=5_000, max_length=512)
-    limit = 6 * GIB  # So that a batch of 4,096 rows asks for more.
+    at = settings(folder, "failures", rows=4_200, max_length=64)
+    limit = 12 * GIB  # So that a batch of 4,096 rows asks for more.
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     found = kft.search(at, space, algorithm="grid")
     for one in found.trials:

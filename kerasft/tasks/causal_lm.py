@@ -117,9 +117,9 @@ class CausalLM(Generating, ScoringChoices, PlainTextTask):
         """None: perplexity is e to the loss, and told beside it."""
         return []
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+    def get_metrics_result(self):
         """As Keras does; with the perplexity of a loss that is a cross-entropy."""
-        told = super().compute_metrics(x, y, y_pred, sample_weight)
+        told = super().get_metrics_result()
         if isinstance(self.item_loss, losses.CrossEntropy) and "loss" in told:
             told["perplexity"] = ops.exp(told["loss"])
         return told

@@ -6,6 +6,7 @@ Only headers and JSON files are read.
 
 import json
 import math
+import re
 import sys
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from kerasft._errors import CheckpointError
 from kerasft.training.settings import Settings, setting
 from kerasft.workflows.console import RESULTS
 from kerasft.workflows.inspect_adapter import adapter_in, kind_of_run
+from kerasft.workflows.inspect_folds import folds_in
 
 NEXT_TOKENS = ("ForCausalLM", "LMHeadModel")  # How such architectures' names end.
 
@@ -54,19 +56,7 @@ def inspect(settings: InspectSettings) -> dict:
     from kerasft.checkpoints.locate import locate
 
     folder = locate(settings.folder)
-    names = {path.name for path in folder.iterdir()}
-    if "saved_model.pb" in names:
-        found = _saved_model(folder)
-    elif "config.json" in names:
-        found = _checkpoint(folder)
-    elif "adapter_config.json" in names:
-        found = adapter_in(folder)
-    else:
-        raise CheckpointError(
-            f"{folder}: holds neither config.json (a checkpoint) nor "
-            "adapter_config.json (an adapter) nor saved_model.pb (an export), but  "
-            f"{', '.join(sorted(names)[:5]) or 'nothing'}."
-        )
+    found = _told(folder)
     found["files"] = {
         path.name: path.stat().st_size
         for path in sorted(folder.iterdir())
@@ -77,6 +67,24 @@ def inspect(settings: InspectSettings) -> dict:
     else:
         _show(folder, found)
     return found
+
+
+def _told(folder):
+    names = sorted(path.name for path in folder.iterdir())
+    folds = [name for name in names if re.fullmatch(r"fold-\d+", name)]
+    if "saved_model.pb" in names:
+        return _saved_model(folder)
+    if "config.json" in names:
+        return _checkpoint(folder)
+    if "adapter_config.json" in names:
+        return adapter_in(folder)
+    if folds:
+        return folds_in(folder, folds, _told)
+    raise CheckpointError(
+        f"{folder}: holds neither config.json (a checkpoint) nor adapter_config.json "
+        "(an adapter) nor saved_model.pb (an export) nor fold-1 (a cross-validation), "
+        f"but {', '.join(names[:5]) or 'nothing'}."
+    )
 
 
 def _saved_model(folder):

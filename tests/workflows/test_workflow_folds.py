@@ -104,3 +104,13 @@ def test_the_spread_is_that_of_a_sample():
     told = summary([{"a": 1.0, "b": 2.0, "c": None}, {"a": 3.0, "c": 1.0}])
     assert told["validation"] == {"a": 2.0}
     assert told["spread"] == {"a": pytest.approx(2**0.5)}
+
+
+def test_inspect_tells_of_the_folds_and_their_scores(folds, capsys):
+    assert cli.main(["inspect", str(folds), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["kind"] == "cross-validation"
+    assert told["folds"] == {"fold-1": "run", "fold-2": "run"}
+    mean = metrics_of(folds)["validation"]["accuracy"]
+    assert told["validation"]["accuracy"].startswith(f"{mean:.4f} (spread ")
+    assert told["fold family"] == "bert"
