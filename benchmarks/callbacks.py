@@ -1,13 +1,14 @@
-"""What Resume and TensorBoard cost: the same fit with and without them, in turn.
+"""What Resume and TensorBoard cost: the time that a fit spends in them.
 
 Command   python benchmarks/callbacks.py --update-readme
-Minutes   about 8 on two quiet cores
-Expected  seconds of a step without callbacks, with Resume, with TensorBoard, with both;
-          and the seconds that one snapshot takes
+Minutes   about 5 on two quiet cores
+Expected  milliseconds of a step, those of them within each callback, and the share;
+          for Resume with the snapshots of a long run
 
-MiniLM on film sentences, 32 rows a batch. Resume takes its snapshots by time, at most
-1/60 of it and 30 seconds apart at least; a fit here is shorter, so a snapshot is timed
-by itself, and the share of a long run is worked out from both.
+MiniLM on film sentences, 32 rows a batch. Whole fits with and without callbacks differ
+by less than fits of the same kind do, so the callbacks' own methods are timed. Resume
+takes snapshots by time, at most 1/60 of it and 30 seconds apart at least; a fit here is
+shorter, so a snapshot is timed by itself and its share worked out.
 """
 
 import argparse
@@ -24,7 +25,7 @@ import kerasft as kft
 from kerasft.training import resume
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
-WAYS = ("without", "Resume", "TensorBoard", "both")
+METHODS = ("on_train_batch_begin", "on_train_batch_end")
 
 
 class Clock(keras.callbacks.Callback):
@@ -37,13 +38,46 @@ class Clock(keras.callbacks.Callback):
         self.seconds = (now - self.first) / max(1, batch)
 
 
-def callbacks(way, folder):
-    made = []
-    if way in ("TensorBoard", "both"):
-        made.append(kft.TensorBoard(folder / "logs"))
-    if way in ("Resume", "both"):
-        made.append(kft.Resume(folder / "resume"))
-    return made
+def timed(callback, methods, spent):
+    """The callback; seconds of each call of these methods go to the list `spent`."""
+
+    def around(method):
+        def call(*arguments, **more):
+            start = time.perf_counter()
+            try:
+                return method(*arguments, **more)
+            finally:
+                spent.append(time.perf_counter() - start)
+
+        return call
+
+    for name in methods:
+        setattr(callback, name, around(getattr(callback, name)))
+    return callback
+
+
+def one_fit(task, batches, steps):
+    """Seconds of a step, and of those the ones within each callback."""
+    spent = {"Resume": [], "TensorBoard": []}
+    clock = Clock()
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        callbacks = [
+            timed(kft.TensorBoard(folder / "logs"), METHODS, spent["TensorBoard"]),
+            timed(kft.Resume(folder / "resume"), METHODS, spent["Resume"]),
+            clock,
+        ]
+        task.fit(batches, verbose=0, callbacks=callbacks)
+    return clock.seconds, {name: sum(found) / steps for name, found in spent.items()}
+
+
+def snapshots(task, batches, runs):
+    """Seconds that snapshots take."""
+    spent = []
+    with tempfile.TemporaryDirectory() as place:
+        saving = timed(kft.Resume(Path(place), save_steps=1), ["_save"], spent)
+        task.fit(batches.take(runs), verbose=0, callbacks=[saving])
+    return spent
 
 
 def main():
@@ -64,64 +98,37 @@ def main():
     )
     task.compile(kft.adamw(1e-5, total_steps=10**6))
     batches = task.dataset(rows, 32, training=True, seed=0)
-    seconds = {way: [] for way in WAYS}
-    for run in range(-1, options.runs):  # The first one compiles.
-        for way in WAYS:
-            with tempfile.TemporaryDirectory() as place:
-                clock = Clock()
-                others = callbacks(way, Path(place))
-                task.fit(batches, verbose=0, callbacks=[*others, clock])
-            if run >= 0:
-                seconds[way].append(clock.seconds)
-            print(f"{way} {clock.seconds * 1e3:.1f} ms a step", flush=True)
-    tell(options, seconds, saving(task, batches, options.runs))
+    one_fit(task, batches, options.steps)  # It compiles.
+    fits = []
+    for _ in range(options.runs):
+        fits.append(one_fit(task, batches, options.steps))
+        print(fits[-1], flush=True)
+    tell(options, fits, snapshots(task, batches, options.runs))
 
 
-def saving(task, batches, runs):
-    """Seconds that snapshots take."""
-    found = []
-    with tempfile.TemporaryDirectory() as place:
-        timed = kft.Resume(Path(place), save_steps=1)
-        save = timed._save
-
-        def measured(*arguments, **more):
-            start = time.perf_counter()
-            save(*arguments, **more)
-            found.append(time.perf_counter() - start)
-
-        timed._save = measured
-        task.fit(batches.take(runs + 1), verbose=0, callbacks=[timed])
-    return found
-
-
-def tell(options, seconds, snapshots):
+def tell(options, fits, saves):
     """The table, printed and, where asked for, written."""
-    plain, snapshot = median(seconds["without"]), median(snapshots)
+    step, snapshot = median(seconds for seconds, _ in fits), median(saves)
     interval = max(resume.LEAST_SECONDS, resume.SHARE * snapshot)
-    lines = []
-    for way in WAYS:
-        own = median(seconds[way]) / plain - 1
-        saves = snapshot / interval if way in ("Resume", "both") else 0.0
-        spread = f"{min(seconds[way]) * 1e3:.1f} to {max(seconds[way]) * 1e3:.1f}"
-        lines.append(
-            [
-                way,
-                f"{median(seconds[way]) * 1e3:.1f} ({spread})",
-                f"{own:+.2%}",
-                f"{own + saves:+.2%}",
-            ]
-        )
-    header = ["callbacks", "step, ms", "against none", "with snapshots in a long run"]
+    lines, total = [], 0.0
+    for name in ("Resume", "TensorBoard"):
+        own = median(spent[name] for _, spent in fits)
+        share = own / step + (snapshot / interval if name == "Resume" else 0.0)
+        total += share
+        lines.append([name, f"{1e3 * own:.2f}", f"{own / step:.2%}", f"{share:.2%}"])
+    lines.append(["both", "", "", f"{total:.2%}"])
+    header = ["callback", "ms of a step", "share", "share with snapshots"]
     machine = report.machine()
     text = (
-        f"{machine['processor']}, {machine['cores']} cores; fits of {options.steps} "
-        f"steps. A snapshot takes {snapshot:.2f} s, and one is taken every "
-        f"{interval:.0f} s.\n\n{report.table(header, lines)}"
+        f"{machine['processor']}, {machine['cores']} cores; medians of {options.runs} "
+        f"fits of {options.steps} steps, {1e3 * step:.0f} ms each. A snapshot takes "
+        f"{snapshot:.2f} s, and one is taken every {interval:.0f} s.\n\n"
+        f"{report.table(header, lines)}"
     )
     print(text)
     if options.update_readme:
-        about = {"machine": machine, "settings": vars(options), "snapshots": snapshots}
-        report.save(about | {"seconds": seconds}, "callbacks")
+        about = {"machine": machine, "settings": vars(options), "snapshots": saves}
+        report.save(about | {"fits": fits}, "callbacks")
         report.into_readme(text, "callbacks")
 
 

@@ -22,6 +22,7 @@ from statistics import median
 import keras
 import numpy as np
 import report
+import tensorflow as tf
 from rows import bbc_rows
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -55,38 +56,39 @@ def save_checkpoint(folder, texts):
     (folder / "tokenizer_config.json").write_text('{"eos_token": "<|endoftext|>"}')
 
 
-class Padded(keras.utils.PyDataset):
+class Padded:
     """Random batches of token ids, each padded to its longest row."""
 
     def __init__(self, documents, length, batch_size):
-        super().__init__()
         # A row that goes on begins with the last token of the one before.
-        step = length - 1
         cuts = [
             document[start : start + length]
             for document in documents
-            for start in range(0, max(1, len(document) - 1), step)
+            for start in range(0, max(1, len(document) - 1), length - 1)
         ]
-        self.rows, self.batch_size = cuts, batch_size
-        self.order = np.random.default_rng(0).permutation(len(cuts))
-        widths = [batch["input_ids"].size for batch, _ in self]
-        self.padding_share = 1 - sum(map(len, cuts)) / sum(widths)
+        order = np.random.default_rng(0).permutation(len(cuts))
+        starts = range(0, len(cuts), batch_size)
+        self.batches = [[cuts[i] for i in order[at : at + batch_size]] for at in starts]
+        slots = sum(len(batch) * max(map(len, batch)) for batch in self.batches)
+        self.padding_share = 1 - sum(map(len, cuts)) / slots
 
-    def __len__(self):
-        return -(-len(self.rows) // self.batch_size)
+    def arrays(self):
+        """Inputs and labels of each batch."""
+        for rows in self.batches:
+            ids = np.zeros((len(rows), max(map(len, rows))), "int32")
+            mask, labels = np.zeros_like(ids), np.full_like(ids, -100)
+            for i, row in enumerate(rows):
+                ids[i, : len(row)] = row
+                mask[i, : len(row)] = 1
+                labels[i, : len(row) - 1] = row[1:]
+            yield {"input_ids": ids, "attention_mask": mask}, labels
 
-    def __getitem__(self, index):
-        place = index * self.batch_size
-        rows = [self.rows[i] for i in self.order[place : place + self.batch_size]]
-        width = max(map(len, rows))
-        ids = np.zeros((len(rows), width), "int32")
-        labels = np.full_like(ids, -100)
-        mask = np.zeros_like(ids)
-        for i, row in enumerate(rows):
-            ids[i, : len(row)] = row
-            mask[i, : len(row)] = 1
-            labels[i, : len(row) - 1] = row[1:]
-        return {"input_ids": ids, "attention_mask": mask}, labels
+    def dataset(self):
+        """The batches as a `tf.data.Dataset`."""
+        spec = tf.TensorSpec((None, None), tf.int32)
+        signature = {"input_ids": spec, "attention_mask": spec}, spec
+        made = tf.data.Dataset.from_generator(self.arrays, output_signature=signature)
+        return made.apply(tf.data.experimental.assert_cardinality(len(self.batches)))
 
 
 def batches_of(way, folder, texts, options):
@@ -99,7 +101,7 @@ def batches_of(way, folder, texts, options):
     if way == "padded":
         read = task.tokenizer.backend.encode_batch(texts, add_special_tokens=False)
         data = Padded([[*one.ids, 0] for one in read], options.length, options.rows)
-        return task, data, data.padding_share
+        return task, data.dataset(), data.padding_share
     rows = kft.from_lists(texts)
     data = task.dataset(rows, batch_size=options.rows, training=True, seed=0)
     return task, data, data.batches.padding_share
