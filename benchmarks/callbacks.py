@@ -1,7 +1,7 @@
 """What Resume and TensorBoard cost: the time that a fit spends in them.
 
 Command   python benchmarks/callbacks.py --update-readme
-Minutes   about 5 on two quiet cores
+Minutes   2 on two quiet cores
 Expected  milliseconds of a step, those of them within each callback, and the share;
           for Resume with the snapshots of a long run
 

@@ -1,7 +1,7 @@
 """Does a token take longer the more there are before it? GPT-2 small, token 1 to 512.
 
 Command   python benchmarks/token_time.py --update-readme
-Minutes   about 5 on two quiet cores
+Minutes   4 on two quiet cores
 Expected  milliseconds of a token in each stretch of 64, beside the bytes that it reads;
           they grow no faster than the bytes do
 
