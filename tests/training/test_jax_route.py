@@ -97,8 +97,10 @@ def test_twenty_steps_have_the_losses_of_tensorflow(
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
 
 
+# AdaLoRA's start is drawn by each backend's own random numbers.
 PLAIN = {
-    part: [(case,) for case in kinds["none"]] for part, kinds in cases.DEVICES.items()
+    part: [(case,) for case in kinds["none"] if case != "adalora"]
+    for part, kinds in cases.DEVICES.items()
 }
 
 
