@@ -11,7 +11,6 @@ takes snapshots by time, at most 1/60 of it and 30 seconds apart at least; a fit
 shorter, so a snapshot is timed by itself and its share worked out.
 """
 
-import argparse
 import sys
 import tempfile
 import time
@@ -83,12 +82,8 @@ def snapshots(task, batches, runs):
 def main():
     import real_inputs
 
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = report.own_arguments(__doc__)
     parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--update-readme", action="store_true")
     options = parser.parse_args()
     found = real_inputs.vader_rows("films")[: 32 * options.steps]
     texts, scores = zip(*found, strict=True)
@@ -118,18 +113,13 @@ def tell(options, fits, saves):
         lines.append([name, f"{1e3 * own:.2f}", f"{own / step:.2%}", f"{share:.2%}"])
     lines.append(["both", "", "", f"{total:.2%}"])
     header = ["callback", "ms of a step", "share", "share with snapshots"]
-    machine = report.machine()
-    text = (
-        f"{machine['processor']}, {machine['cores']} cores; medians of {options.runs} "
-        f"fits of {options.steps} steps, {1e3 * step:.0f} ms each. A snapshot takes "
-        f"{snapshot:.2f} s, and one is taken every {interval:.0f} s.\n\n"
-        f"{report.table(header, lines)}"
+    about = (
+        f"; medians of {options.runs} fits of {options.steps} steps, {1e3 * step:.0f} "
+        f"ms each. A snapshot takes {snapshot:.2f} s, and one is taken every "
+        f"{interval:.0f} s."
     )
-    print(text)
-    if options.update_readme:
-        about = {"machine": machine, "settings": vars(options), "snapshots": saves}
-        report.save(about | {"fits": fits}, "callbacks")
-        report.into_readme(text, "callbacks")
+    found = {"snapshots": saves, "fits": fits}
+    report.tell(about, report.table(header, lines), found, "callbacks", options)
 
 
 if __name__ == "__main__":

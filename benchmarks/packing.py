@@ -14,7 +14,6 @@ packed    kerasft's default: articles behind one another in full rows, none of w
           sees another
 """
 
-import argparse
 import tempfile
 import time
 from pathlib import Path
@@ -109,14 +108,10 @@ def batches_of(way, folder, texts, options):
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = report.own_arguments(__doc__)
     parser.add_argument("--articles", type=int, default=40)
     parser.add_argument("--length", type=int, default=1024)
     parser.add_argument("--rows", type=int, default=8, help="of a batch")
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--update-readme", action="store_true")
     options = parser.parse_args()
     texts = [text for text, _ in bbc_rows()]
     with tempfile.TemporaryDirectory() as place:
@@ -149,17 +144,12 @@ def tell(options, seconds, shares):
         for way in WAYS
     ]
     header = ["rows", "epoch, s", "articles/s", "padding", "against padded"]
-    machine = report.machine()
-    table = report.table(header, lines)
     about = (
-        f"{options.articles} articles, rows of {options.length}, {options.rows} a batch"
+        f". {options.articles} articles, rows of {options.length}, {options.rows} a "
+        "batch."
     )
-    text = f"{machine['processor']}, {machine['cores']} cores. {about}.\n\n{table}"
-    print(text)
-    if options.update_readme:
-        found = {"machine": machine, "settings": vars(options), "seconds": seconds}
-        report.save(found | {"padding": shares}, "packing")
-        report.into_readme(text, "packing")
+    found = {"seconds": seconds, "padding": shares}
+    report.tell(about, report.table(header, lines), found, "packing", options)
 
 
 if __name__ == "__main__":

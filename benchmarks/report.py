@@ -5,6 +5,7 @@ markdown table of medians, which `into_readme` puts between the README's marks.
 Trap: a median of few runs says little, so the table tells the spread beside it.
 """
 
+import argparse
 import json
 import os
 import platform
@@ -36,6 +37,11 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def place(where: dict) -> str:
+    """Return the machine in a few words."""
+    return f"{where['processor']}, {where['cores']} cores"
+
+
 def caption(results: dict) -> str:
     """Return one line on what was measured, and where."""
     where = results["machine"]
@@ -43,10 +49,7 @@ def caption(results: dict) -> str:
     versions = {}
     for peer in results["peers"].values():
         versions |= {f"{name} {v}": None for name, v in peer["versions"].items()}
-    return (
-        f"{where['processor']}, {where['cores']} cores. {settings}. "
-        f"Versions: {', '.join(sorted(versions))}."
-    )
+    return f"{place(where)}. {settings}. Versions: {', '.join(sorted(versions))}."
 
 
 def save(results: dict, name: str) -> Path:
@@ -55,6 +58,34 @@ def save(results: dict, name: str) -> Path:
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(results, indent=1) + "\n")
     return file
+
+
+def own_arguments(description: str) -> argparse.ArgumentParser:
+    """Return the parser of a benchmark that has no peers."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--update-readme", action="store_true")
+    return parser
+
+
+def tell(about: str, lines: str, found: dict, name: str, options) -> None:
+    """Print a table with its caption; save all numbers where `--update-readme` asks.
+
+    Args:
+        about: what stands behind the machine in the caption.
+        lines: what `table` gives.
+        found: the numbers.
+        name: of the file, and of the marks in the README.
+        options: what `own_arguments` has parsed.
+    """
+    where = machine()
+    text = f"{place(where)}{about}\n\n{lines}"
+    print(text)
+    if options.update_readme:
+        save({"machine": where, "settings": vars(options), **found}, name)
+        into_readme(text, name)
 
 
 def into_readme(text: str, name: str) -> None:

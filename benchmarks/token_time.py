@@ -9,7 +9,6 @@ Random weights, 8 prompts of 64 random tokens, the likeliest token each time, fl
 A token reads all weights once and the keys and values of all tokens before it.
 """
 
-import argparse
 import tempfile
 import time
 from pathlib import Path
@@ -51,12 +50,8 @@ def bytes_read(config, places):
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = report.own_arguments(__doc__)
     parser.add_argument("--tokens", type=int, default=512)
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--update-readme", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         save_checkpoint(Path(place), "gpt2", "base", LENGTH + options.tokens)
@@ -84,17 +79,10 @@ def tell(options, config, found):
         for i, (ms, size) in enumerate(zip(times, sizes, strict=True))
     ]
     header = ["tokens", "ms a token", "against the first", "MB read", "against"]
-    machine = report.machine()
-    table = report.table(header, lines)
-    text = (
-        f"{machine['processor']}, {machine['cores']} cores, medians of {options.runs}."
-    )
-    text = f"{text}\n\n{table}"
-    print(text)
+    about = f", medians of {options.runs}."
+    found = {"milliseconds": found, "bytes": sizes}
+    report.tell(about, report.table(header, lines), found, "token_time", options)
     if options.update_readme:
-        about = {"machine": machine, "settings": vars(options), "milliseconds": found}
-        report.save(about | {"bytes": sizes}, "token_time")
-        report.into_readme(text, "token_time")
         picture(middles, times, sizes)
 
 

@@ -6,7 +6,6 @@ from variables would be fixed as it was; so their values are given to it at each
 
 import jax
 import keras
-import numpy as np
 
 
 def graph(function, layer):
@@ -25,12 +24,6 @@ def graph(function, layer):
     compiled = jax.jit(with_values)
 
     def call(*arguments):
-        arguments = jax.tree.map(_array, arguments)
         return compiled([variable.value for variable in layer.variables], *arguments)
 
     return call
-
-
-def _array(leaf):
-    """Itself, or an array of what tf.data gave."""
-    return leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)

@@ -35,6 +35,7 @@ from kerasft.data.windows import frame_of
 from kerasft.objectives import losses
 from kerasft.sampling.generate import compiled
 from kerasft.tasks.choice_scores import ScoringChoices
+from kerasft.tasks.even_batches import as_arrays
 from kerasft.tasks.feeding import Fed
 from kerasft.tasks.generating import Generating
 from kerasft.tasks.plain_text_task import PlainTextTask
@@ -212,7 +213,7 @@ class CausalLM(Generating, ScoringChoices, PlainTextTask):
         batches = Batches(packed, plan, make=NextTokens(packed))
         for step, (inputs, labels) in enumerate(as_data(batches)):
             chosen, _ = plan.batch(order, step)
-            logs = np.asarray(self._score(inputs, labels))
+            logs = np.asarray(self._score(*as_arrays((inputs, labels))))
             yield chosen, logs, np.asarray(labels) != IGNORED
 
     def _of_labels(self, inputs, labels):

@@ -3,8 +3,7 @@
     two_devices.py CHECKPOINTS KIND OUT.npz CASE...
 
 KIND is a strategy: "mirrored" on two logical CPUs, "multi_worker" as one of two
-processes. CHECKPOINTS holds `bert` and `gpt2`,
-without dropout, whose masks differ.
+processes. CHECKPOINTS holds `bert` and `gpt2`, without dropout, whose masks differ.
 """
 
 import sys
