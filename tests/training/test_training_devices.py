@@ -21,11 +21,11 @@ from kerasft.workflows.launch import free_ports
 PROGRAM = Path(__file__).parent / "two_devices.py"
 # AdamW is compiled on one device and made of TensorFlow's kernels on two: its last bit
 # differs, and a weight near 1 that moves by 1e-3 shows that as 6e-5.
-LIMITS = {"sgd": 1e-5, "micro_batches": 1e-5, "lora": 1e-5}
+LIMITS = {"sgd": 2e-6, "micro_batches": 1e-5, "lora": 1e-5}
 MORE = {"clipped": 1e-5, "loss_sum": 1e-5, "adalora": 1e-5, "steps": 1e-5, "xla": 1e-5}
 TASKS = {"tags": 1e-5, "tags_lora": 1e-5, "causal_lm": 1e-5, "causal_lm_lora": 1e-5}
 MORE |= TASKS
-OF_WORKERS = {"sgd": 1e-5, "loss_sum": 1e-5, "lora": 1e-5, "steps": 1e-5} | TASKS
+OF_WORKERS = {"sgd": 2e-6, "loss_sum": 1e-5, "lora": 1e-5, "steps": 1e-5} | TASKS
 
 
 def test_without_accelerators_auto_is_plain_tensorflow():
