@@ -2,10 +2,11 @@
 
 Command   python docs/screenshots.py
 Minutes   about 8 on two cores, downloads left out (an estimate)
-Expected  docs/tensorboard-*.png, 9 of them
+Expected  docs/tensorboard-*.png, 10 of them
 
-Needs a Chromium with its driver, and Selenium (on Debian: apt-get install chromium
-chromium-driver; pip install selenium). `--logs FOLDER` takes logs that are there.
+Needs a Chromium with its driver, Selenium and the Profile tab (on Debian: apt-get
+install chromium chromium-driver; pip install selenium tensorboard-plugin-profile).
+`--logs FOLDER` takes logs that are there.
 """
 
 import argparse
@@ -21,33 +22,42 @@ from kerasft.training.board import serve
 HERE = Path(__file__).parent.resolve()
 sys.path.insert(0, str(HERE.parent / "examples"))
 WAIT = 8  # seconds until a panel has drawn itself
-# Name of the picture -> tab, and what is clicked there.
+ONE_RUN = "regexInput=^best"
+OUTLIERS, PARALLEL = "Ignore outliers in chart scaling", "Parallel Coordinates View"
+# Name of the picture -> address of the tab, height in pixels, what is clicked there.
 PANELS = {
-    "time-series": ("timeseries", None),
-    "scalars": ("scalars", None),
-    "images": ("images", None),
-    "text": ("text", None),
-    "pr-curves": ("pr_curves", None),
-    "histograms": ("histograms", None),
-    "distributions": ("distributions", None),
-    "hparams-table": ("hparams", None),
-    "hparams-parallel": ("hparams", "PARALLEL COORDINATES VIEW"),
+    "time-series": ("timeseries", 1000, None),
+    "scalars": (f"scalars&{ONE_RUN}&_smoothingWeight=0", 3300, OUTLIERS),
+    "images": (f"images&{ONE_RUN}", 2600, None),
+    "text": (f"text&{ONE_RUN}", 1800, None),
+    "pr-curves": (f"pr_curves&{ONE_RUN}", 1500, None),
+    "histograms": (f"histograms&{ONE_RUN}", 1300, None),
+    "distributions": (f"distributions&{ONE_RUN}", 1300, None),
+    "hparams-table": ("hparams", 700, None),
+    "hparams-parallel": ("hparams", 1300, PARALLEL),
+    "profile": ("profile", 1300, None),
 }
 # Parts of TensorBoard stand in shadow trees, which plain selectors do not enter.
-CLICK = """
+ALL = """
 function* all(root) {
   for (const one of root.querySelectorAll("*")) {
     yield one;
     if (one.shadowRoot) yield* all(one.shadowRoot);
   }
 }
-for (const one of all(document)) {
-  const text = one.textContent.trim().toUpperCase();
-  if (one.localName == "paper-tab" && text == arguments[0]) {
+"""
+OPEN = f"""{ALL}
+for (const one of all(document))
+  if (one.localName == "tf-category-paginated-view") one.opened = true;
+"""
+CLICK = f"""{ALL}
+for (const one of all(document)) {{
+  const clicked = ["paper-tab", "paper-checkbox"].includes(one.localName);
+  if (clicked && one.textContent.trim().toLowerCase() == arguments[0]) {{
     one.click();
     return true;
-  }
-}
+  }}
+}}
 return false;
 """
 
@@ -67,7 +77,7 @@ def make_logs(folder):
     os.chdir(folder)  # So that no path of this machine is in the pictures.
     if not Path("minilm").exists():
         shutil.copytree(real_inputs.minilm_folder(), "minilm")
-        example.write_files(Path("data"), 240)
+        example.write_files(Path("data"), 1200)
     settings = kft.FinetuneSettings(
         checkpoint="minilm",
         train="data/train.csv",
@@ -75,7 +85,7 @@ def make_logs(folder):
         text="text",
         label="mood",
         max_length=32,
-        epochs=2,
+        epochs=3,
         monitor="val_accuracy",
         out="search",
         tensorboard="logs/search",
@@ -83,8 +93,8 @@ def make_logs(folder):
     if not Path("search/best.yaml").exists():
         kft.search(settings, example.SPACE, trials=4)
     if not Path("best/metrics.json").exists():
-        command = "finetune --config search/best.yaml --histograms --out best"
-        if cli.main([*command.split(), "--tensorboard", "logs/best"]):
+        command = "finetune --config search/best.yaml --histograms --profile [5,8]"
+        if cli.main([*command.split(), "--out", "best", "--tensorboard", "logs/best"]):
             sys.exit(1)
     return Path("logs")
 
@@ -102,24 +112,21 @@ def main(arguments=None):
     from selenium import webdriver
 
     chosen = webdriver.ChromeOptions()
-    for flag in (
-        "headless=new",
-        "no-sandbox",
-        "window-size=1400,1000",
-        "hide-scrollbars",
-    ):
+    for flag in ("headless=new", "no-sandbox", "hide-scrollbars"):
         chosen.add_argument(f"--{flag}")
     with tempfile.TemporaryDirectory() as place:
         address = serve(options.logs or make_logs(options.work or Path(place)), port=0)
         browser = webdriver.Chrome(options=chosen)
         try:
-            for name, (tab, click) in PANELS.items():
+            for name, (tab, height, click) in PANELS.items():
+                browser.set_window_size(1400, height)
                 browser.get("about:blank")
                 browser.get(f"{address}#{tab}")
                 time.sleep(WAIT)
-                if click and not browser.execute_script(CLICK, click):
+                if click and not browser.execute_script(CLICK, click.lower()):
                     sys.exit(f"TensorBoard has no tab {click!r} in {tab}.")
-                time.sleep(WAIT if click else 0)
+                browser.execute_script(OPEN)
+                time.sleep(WAIT)
                 browser.save_screenshot(str(out / f"tensorboard-{name}.png"))
                 print(f"tensorboard-{name}.png")
         finally:

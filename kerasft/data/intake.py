@@ -83,11 +83,14 @@ class Columns:
                 f"{where}: found column {', '.join(twice)} twice, expected each name "
                 "once. Rename one."
             )
+        named_by = {name: key for key, name in self.texts.items()}
+        named_by |= dict.fromkeys(self.label_columns, "label")
         missing = [name for name in self.names if name not in there]
         if missing:
             meant = "".join(did_you_mean(name, there) for name in missing)
+            told = ", ".join(f"{name!r} for {named_by[name]}" for name in missing)
             raise DataError(
-                f"{where}: found no column {', '.join(map(repr, missing))}; the "
+                f"{where}: found no column {told}; the "
                 f"columns are {', '.join(map(repr, there))}.{meant}{hint}"
             )
 

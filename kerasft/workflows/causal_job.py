@@ -4,9 +4,11 @@ The trap: a config.json that is begun with names the end of text of another toke
 the one that is given says which it is.
 """
 
+from dataclasses import fields
+
 import kerasft as kft
 from kerasft._errors import DataError, SettingsError
-from kerasft.training.task_settings import AnswerReportSettings
+from kerasft.training.task_settings import AnsweringSettings, AnswerReportSettings
 from kerasft.workflows.console import RESULTS
 from kerasft.workflows.job import Job
 from kerasft.workflows.masked_job import MaskedJob
@@ -16,6 +18,11 @@ SAMPLES, BEGINNING = 3, 60  # texts, characters
 ROWS, WRITTEN = ("one_text_per_row", "see_across"), ("sample_prompts", "sample_tokens")
 ANSWERS, COMPARED = ("loss_on", "too_long"), ("report_rows", "report_tokens")
 CONVERSATIONS = ("conversations", "prompt", "completion")
+OF_CONVERSATIONS = {
+    field.name: field.default
+    for kind in (AnsweringSettings, AnswerReportSettings)
+    for field in fields(kind)
+}
 
 
 class Writing(Job):
@@ -162,6 +169,8 @@ class CausalJob(Writing, MaskedJob):
 
     def arguments(self, settings, rows):
         """How rows are filled, and what is learnt of conversations."""
+        if rows is not None:
+            _raise_if_of_conversations(settings, rows.parts["train"])
         told = {name: vars(settings)[name] for name in ANSWERS}
         return self.rows_of_tokens(settings) | told
 
@@ -169,6 +178,7 @@ class CausalJob(Writing, MaskedJob):
         """Perplexity, and answers that are compared with those in conversations."""
         from kerasft.training.causal_report import report_causal
 
+        _raise_if_of_conversations(asked, rows)
         told = [one for one in (asked, recipe, AnswerReportSettings()) if one]
         found = [
             next(value for one in told if (value := vars(one).get(name)) is not None)
@@ -208,3 +218,26 @@ class CausalJob(Writing, MaskedJob):
 
 def _of_conversations(columns):
     return bool(columns.conversations or columns.prompt or columns.completion)
+
+
+def _raise_if_of_conversations(settings, rows):
+    """Refuse settings that texts have no use for.
+
+    Raises:
+        SettingsError: names them.
+    """
+    from kerasft.data.conversation_rows import Conversations
+
+    if isinstance(rows, Conversations):
+        return
+    told = [
+        name
+        for name, default in OF_CONVERSATIONS.items()
+        if vars(settings).get(name) not in (None, default)
+    ]
+    if told:
+        raise SettingsError(
+            f"{', '.join(told)}: for conversations, but the rows are texts. Leave out "
+            "what is named, or say by conversations, prompt and completion what is "
+            "said by whom."
+        )

@@ -20,7 +20,9 @@ from kerasft._errors import KerasftError
 from kerasft.workflows import COMMANDS
 from kerasft.workflows.console import ERRORS
 from kerasft.workflows.flags import parser_of, settings_from
+from kerasft.workflows.quiet import load_tensorflow
 
+LIGHT = ("inspect", "board", "launch", "train_tokenizer")  # Need no TensorFlow here.
 LOST = 3
 LOST_ERRORS = ("UnavailableError", "AbortedError", "DeadlineExceededError")
 
@@ -36,6 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         name, settings = parse(arguments)
         function, _ = _load(name)
+        if name not in LIGHT:
+            load_tensorflow()
         function(settings)
     except ArgumentError as error:
         return _complain(_readable(error))

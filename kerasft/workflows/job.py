@@ -228,18 +228,18 @@ def raise_if_foreign(settings, job, jobs):
     Raises:
         SettingsError: names them, and the tasks they belong to.
     """
-    defaults = {f.name: f.default for f in settings.__dataclass_fields__.values()}
+    given = {
+        f.name
+        for f in settings.__dataclass_fields__.values()
+        if vars(settings)[f.name] != f.default
+    }
     foreign = {
         name: sorted({other.task for other in jobs if name in other.own_settings})
         for other in jobs
         for name in other.own_settings
-        if name not in job.own_settings and vars(settings)[name] != defaults[name]
+        if name in given and name not in job.own_settings
     }
-    foreign |= {
-        name: ["all others"]
-        for name in job.unused_settings
-        if vars(settings)[name] != defaults[name]
-    }
+    foreign |= {name: ["all others"] for name in job.unused_settings if name in given}
     if foreign:
         told = "; ".join(f"{name} ({', '.join(t)})" for name, t in foreign.items())
         raise SettingsError(

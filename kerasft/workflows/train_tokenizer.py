@@ -47,7 +47,9 @@ class TrainTokenizerSettings(TextSettings, DocumentSettings):
     max_length: int = setting(
         1024, "tokens of the models it is for, told in its files", at_least(1)
     )
-    skip_bad_rows: bool = setting(False, "leave out rows that cannot be read")
+    on_bad_rows: Literal["error", "skip"] = setting(
+        "error", "stop, or leave bad rows out and list them in rejected.csv"
+    )
 
     def conflicts(self):
         """Settings that do not go together, one sentence each."""
@@ -125,8 +127,7 @@ def _rows(settings):
         encoding=settings.encoding,
         delimiter=settings.delimiter,
     )
-    bad = "skip" if settings.skip_bad_rows else "error"
-    return read_rows(settings.data, columns, bad)
+    return read_rows(settings.data, columns, settings.on_bad_rows)
 
 
 def _tell(folder, tokenizer, rows):

@@ -17,6 +17,7 @@ from kerasft.workflows.cross_validation import ensemble_of
 from kerasft.workflows.finetune import FinetuneSettings
 from kerasft.workflows.flags import from_yaml
 from kerasft.workflows.inspect import NEXT_TOKENS
+from kerasft.workflows.job import raise_if_foreign
 from kerasft.workflows.jobs import JOBS
 from kerasft.workflows.pretrain import PretrainSettings
 from kerasft.workflows.run_folder import RECIPE
@@ -45,7 +46,13 @@ class Trained:
     recipe: RunSettings | None
 
     def columns(self, asked: Settings) -> ColumnSettings:
-        """What the columns of new data are: as asked for, else as in training."""
+        """What the columns of new data are: as asked for, else as in training.
+
+        Raises:
+            SettingsError: something is asked for that is another task's.
+        """
+        if self.job in JOBS.values():
+            raise_if_foreign(asked, self.job, JOBS.values())
         return ColumnSettings(**self._chosen(ColumnSettings, asked))
 
     @property

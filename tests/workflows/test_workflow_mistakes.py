@@ -18,7 +18,7 @@ from kerasft.workflows.run_folder import claim, raise_unless_writable, write_jso
         (["--train", "tiny"], ["tiny", ".csv"]),
         (["--train", "rows.xlsx"], ["rows.xlsx", ".parquet"]),
         (["--train", "[train.csv,rows.jsonl]"], ["all the same"]),
-        (["--text", "reviw"], ["'reviw'", "Did you mean 'review'?"]),
+        (["--text", "reviw"], ["'reviw' for text", "Did you mean 'review'?"]),
         (["--label", "null"], ["name the column of the label"]),
         (
             ["--validation", "stranger.csv"],
@@ -85,6 +85,12 @@ def test_a_finished_run_is_not_overwritten(here, run_folder, refused):
         ("evaluate {run} --data missing.csv", ["missing.csv"]),
         ("evaluate {run} --data test.csv --label grade", ["'grade'"]),
         ("evaluate {run} --data stranger.csv", ["'dreadful'"]),
+        (
+            "evaluate {run} --data test.csv --report-rows 3",
+            ["report_rows (causal_lm)", "'text_classifier'"],
+        ),
+        ("predict {run} --data test.csv --triples t", ["triples (triple_extractor)"]),
+        ("export {run} --out s --scheme BIO", ["scheme"]),
         ("evaluate {run} --data test.csv --out test.csv", ["test.csv", "is a file"]),
         ("evaluate some/model --data test.csv", ["give --out"]),
         ("evaluate tiny --data test.csv --text review --label stars", ["head"]),

@@ -128,6 +128,19 @@ def test_texts_of_a_column_are_gone_on_with(talk, monkeypatch, capsys):
     assert len(told) == 20 and {"id", "review", "stars", "generated"} == set(told[0])
 
 
+def test_settings_of_conversations_are_refused_for_texts(talk, monkeypatch, refused):
+    monkeypatch.chdir(talk)
+    told = refused(
+        *"finetune --task causal_lm --checkpoint talk/base --text review".split(),
+        *"--train talk/films.csv --out runs/never --loss-on all".split(),
+    )
+    assert "loss_on: for conversations, but the rows are texts" in told
+    assert not (talk / "runs/never").exists()
+    data = "--data talk/films.csv --text review".split()
+    told = refused("evaluate", "talk/base", *data, "--report-rows", "3")
+    assert "report_rows: for conversations" in told
+
+
 def test_a_prompt_is_gone_on_with_on_the_screen(talk, monkeypatch, capsys):
     monkeypatch.chdir(talk)
     capsys.readouterr()
