@@ -1,4 +1,4 @@
-"""Load TensorFlow without the lines that it prints, whatever its log level, as it loads.
+"""Load TensorFlow without the lines that it prints as it loads, whatever its log level.
 
 The trap: it writes them from C++, so they are held back at the file descriptor; what is
 no remark of that kind is shown afterwards, and all of it when the loading fails.

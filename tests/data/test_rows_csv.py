@@ -151,7 +151,7 @@ def test_an_unclosed_quote_is_reported_where_it_opens(tmp_path):
         ("text,label,text\na,1,b\n", "found column 'text' twice"),
         (
             "txt,label\na,1\n",
-            r"no column 'text'; the columns are 'txt', 'label'.*'txt'\?",
+            r"no column 'text' for text; the columns are 'txt', 'label'.*'txt'\?",
         ),
         ("text;label\na;1\n", r"'text;label': pass delimiter=';'"),
         ("text\tlabel\na\t1\n", r"pass delimiter='\\t'"),
