@@ -53,7 +53,9 @@ def test_what_is_no_parquet_file_and_a_missing_column_are_named(tmp_path):
         read_parquet(tmp_path / "x.parquet", "t")
     with pytest.raises(DataError, match=r"Cannot read .*none.parquet"):
         read_parquet(tmp_path / "none.parquet", "t")
-    with pytest.raises(DataError, match="no column 'text' for text; the columns are 'txt'"):
+    with pytest.raises(
+        DataError, match="no column 'text' for text; the columns are 'txt'"
+    ):
         read_parquet(parquet(tmp_path, txt=["a"]), "text")
 
 
