@@ -1,7 +1,7 @@
 """Screenshots of every TensorBoard panel, from a small search and a run with all on.
 
 Command   python docs/screenshots.py
-Minutes   about 8 on two cores, downloads left out (an estimate)
+Minutes   about 17 on two busy cores, downloads left out
 Expected  docs/tensorboard-*.png, 10 of them
 
 Needs a Chromium with its driver, Selenium and the Profile tab (on Debian: apt-get

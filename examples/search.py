@@ -1,8 +1,8 @@
 """Which learning rate and batch size? A search by KerasTuner over film sentences.
 
 Command   python examples/search.py
-Minutes   about 15 on two cores, downloads left out (an estimate)
-Expected  test accuracy about 0.85, by the best of 6 trials (an estimate)
+Minutes   about 25 on two busy cores, downloads left out
+Expected  test accuracy about 0.83, by the best of 6 trials
 
 Rows: film sentences with human scores, good above 0 and bad below. Each trial is a
 process of its own; killed, the same command goes on where it was. The same search on

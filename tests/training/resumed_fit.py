@@ -35,13 +35,13 @@ def new_task(checkpoint, method=None):
     return task
 
 
-def fitted(task, callbacks, data=None, epochs=3, batch_size=4, rate=1e-3):
+def fitted(task, callbacks, data=None, epochs=3, rate=1e-3, micro_batches=2):
     """Train; give the `History`."""
     if data is None:
-        data = task.dataset(rows(), batch_size, training=True, seed=3)
+        data = task.dataset(rows(), 4, training=True, seed=3)
     total = epochs * len(data)
     optimizer = kft.adamw(rate, warmup=0.2, total_steps=total)
-    task.compile(optimizer, micro_batches=2)
+    task.compile(optimizer, micro_batches=micro_batches)
     stop = keras.callbacks.EarlyStopping("val_loss", patience=9)
     return task.fit(
         data,
@@ -62,5 +62,7 @@ if __name__ == "__main__":
     checkpoint, folder, out = sys.argv[1:]
     task = new_task(checkpoint)
     resume = kft.Resume(folder, save_steps=1)
-    history = fitted(task, [resume], epochs=6, batch_size=2, rate=1e-2)
+    data = task.dataset(rows(30), 3, training=True, seed=3)
+    assert len(data) == 10
+    history = fitted(task, [resume], data, epochs=6, rate=1e-2, micro_batches=3)
     np.savez(out, *changed(task), np.array(history.history["val_loss"]))
