@@ -46,18 +46,18 @@ function* all(root) {
   }
 }
 """
-OPEN = f"""{ALL}
+OPEN = """
 for (const one of all(document))
   if (one.localName == "tf-category-paginated-view") one.opened = true;
 """
-CLICK = f"""{ALL}
-for (const one of all(document)) {{
+CLICK = """
+for (const one of all(document)) {
   const clicked = ["paper-tab", "paper-checkbox"].includes(one.localName);
-  if (clicked && one.textContent.trim().toLowerCase() == arguments[0]) {{
+  if (clicked && one.textContent.trim().toLowerCase() == arguments[0]) {
     one.click();
     return true;
-  }}
-}}
+  }
+}
 return false;
 """
 
@@ -123,9 +123,9 @@ def main(arguments=None):
                 browser.get("about:blank")
                 browser.get(f"{address}#{tab}")
                 time.sleep(WAIT)
-                if click and not browser.execute_script(CLICK, click.lower()):
+                if click and not browser.execute_script(ALL + CLICK, click.lower()):
                     sys.exit(f"TensorBoard has no tab {click!r} in {tab}.")
-                browser.execute_script(OPEN)
+                browser.execute_script(ALL + OPEN)
                 time.sleep(WAIT)
                 browser.save_screenshot(str(out / f"tensorboard-{name}.png"))
                 print(f"tensorboard-{name}.png")

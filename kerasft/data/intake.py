@@ -83,10 +83,10 @@ class Columns:
                 f"{where}: found column {', '.join(twice)} twice, expected each name "
                 "once. Rename one."
             )
-        named_by = {name: key for key, name in self.texts.items()}
-        named_by |= dict.fromkeys(self.label_columns, "label")
         missing = [name for name in self.names if name not in there]
         if missing:
+            named_by = {name: key for key, name in self.texts.items()}
+            named_by |= dict.fromkeys(self.label_columns, "label")
             meant = "".join(did_you_mean(name, there) for name in missing)
             told = ", ".join(f"{name!r} for {named_by[name]}" for name in missing)
             raise DataError(

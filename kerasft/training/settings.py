@@ -77,6 +77,10 @@ class Settings:
         """Settings that do not go together, one sentence each."""
         return []
 
+    def changed(self) -> list[str]:
+        """Names of settings that are not their defaults."""
+        return [f.name for f in fields(self) if vars(self)[f.name] != f.default]
+
 
 def _problem(f, value):
     if get_origin(f.type) is Literal or Literal in map(get_origin, get_args(f.type)):

@@ -4,11 +4,9 @@ The trap: a config.json that is begun with names the end of text of another toke
 the one that is given says which it is.
 """
 
-from dataclasses import fields
-
 import kerasft as kft
 from kerasft._errors import DataError, SettingsError
-from kerasft.training.task_settings import AnsweringSettings, AnswerReportSettings
+from kerasft.training.task_settings import AnswerReportSettings
 from kerasft.workflows.console import RESULTS
 from kerasft.workflows.job import Job
 from kerasft.workflows.masked_job import MaskedJob
@@ -18,11 +16,6 @@ SAMPLES, BEGINNING = 3, 60  # texts, characters
 ROWS, WRITTEN = ("one_text_per_row", "see_across"), ("sample_prompts", "sample_tokens")
 ANSWERS, COMPARED = ("loss_on", "too_long"), ("report_rows", "report_tokens")
 CONVERSATIONS = ("conversations", "prompt", "completion")
-OF_CONVERSATIONS = {
-    field.name: field.default
-    for kind in (AnsweringSettings, AnswerReportSettings)
-    for field in fields(kind)
-}
 
 
 class Writing(Job):
@@ -230,11 +223,8 @@ def _raise_if_of_conversations(settings, rows):
 
     if isinstance(rows, Conversations):
         return
-    told = [
-        name
-        for name, default in OF_CONVERSATIONS.items()
-        if vars(settings).get(name) not in (None, default)
-    ]
+    changed = settings.changed()
+    told = [name for name in (*ANSWERS, *COMPARED) if name in changed]
     if told:
         raise SettingsError(
             f"{', '.join(told)}: for conversations, but the rows are texts. Leave out "

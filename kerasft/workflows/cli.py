@@ -20,9 +20,8 @@ from kerasft._errors import KerasftError
 from kerasft.workflows import COMMANDS
 from kerasft.workflows.console import ERRORS
 from kerasft.workflows.flags import parser_of, settings_from
-from kerasft.workflows.quiet import load_tensorflow
+from kerasft.workflows.quiet import without_remarks
 
-LIGHT = ("inspect", "board", "launch", "train_tokenizer")  # Need no TensorFlow here.
 LOST = 3
 LOST_ERRORS = ("UnavailableError", "AbortedError", "DeadlineExceededError")
 
@@ -34,12 +33,11 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: what follows the program's name; None: `sys.argv`.
     """
     try:
-        # Its chatter would bury what we print.
+        # TensorFlow's chatter would bury what we print.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        without_remarks()
         name, settings = parse(arguments)
         function, _ = _load(name)
-        if name not in LIGHT:
-            load_tensorflow()
         function(settings)
     except ArgumentError as error:
         return _complain(_readable(error))

@@ -228,11 +228,7 @@ def raise_if_foreign(settings, job, jobs):
     Raises:
         SettingsError: names them, and the tasks they belong to.
     """
-    given = {
-        f.name
-        for f in settings.__dataclass_fields__.values()
-        if vars(settings)[f.name] != f.default
-    }
+    given = settings.changed()
     foreign = {
         name: sorted({other.task for other in jobs if name in other.own_settings})
         for other in jobs

@@ -90,12 +90,8 @@ def _sampling(settings, job):
     """
     if job.task == "causal_lm":
         return settings.sampling
-    told = [
-        f.name
-        for f in fields(Sampling)
-        if vars(settings)[f.name]
-        != PredictSettings.__dataclass_fields__[f.name].default
-    ]
+    changed = settings.changed()
+    told = [f.name for f in fields(Sampling) if f.name in changed]
     if told:
         raise SettingsError(
             f"{', '.join(told)}: for texts that are generated, but the run is of "

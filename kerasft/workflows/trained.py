@@ -51,8 +51,9 @@ class Trained:
         Raises:
             SettingsError: something is asked for that is another task's.
         """
-        if self.job in JOBS.values():
-            raise_if_foreign(asked, self.job, JOBS.values())
+        job = self.job
+        if job in JOBS.values():
+            raise_if_foreign(asked, job, JOBS.values())
         return ColumnSettings(**self._chosen(ColumnSettings, asked))
 
     @property

@@ -27,13 +27,13 @@ def test_a_command_shows_its_own_words_alone(tmp_path):
 @pytest.mark.parametrize("there", [False, True])
 def test_remarks_are_left_out_and_all_else_is_shown(there, capfd, monkeypatch):
     monkeypatch.setattr(quiet, "DRIVER", quiet.Path(os.devnull if there else "/none"))
-    with quiet._without_remarks():
+    with quiet._held_back():
         os.write(2, REMARKS + FAULT + DRIVER)
     assert capfd.readouterr().err.encode() == FAULT + (DRIVER if there else b"")
 
 
 def test_all_is_shown_where_the_loading_fails(capfd):
-    with pytest.raises(ImportError), quiet._without_remarks():
+    with pytest.raises(ImportError), quiet._held_back():
         os.write(2, REMARKS)
         raise ImportError
     assert capfd.readouterr().err.encode() == REMARKS
