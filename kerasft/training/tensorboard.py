@@ -19,6 +19,7 @@ from kerasft.training.devices import is_chief
 from kerasft.training.flops import peak_of, speed_of
 from kerasft.training.meter import Meter, number
 from kerasft.training.report import report_on, reporter_of
+from kerasft.training.step_profile import StepProfile
 from kerasft.training.summaries import Summaries, markdown_table
 
 SETTINGS = (
@@ -87,7 +88,7 @@ class TensorBoard(keras.callbacks.Callback):
         self.hparams = hparams
         self.recipe = recipe
         self.histograms = histograms
-        self._profile = panels.StepProfile(self.log_dir / "train", profile)
+        self._profile = StepProfile(self.log_dir / "train", profile)
 
     def on_train_begin(self, logs=None):
         """Open the runs; write what is known before the first step."""

@@ -21,6 +21,7 @@ from kerasft._errors import KerasftError, SettingsError
 from kerasft.training.settings import Settings, at_least, setting
 from kerasft.workflows.console import ERRORS
 
+LAUNCHED = ("finetune", "pretrain", "search")
 MISTAKE = 2
 PATIENCE = 20  # seconds that a worker has to end when it is asked to
 LINES = 15
@@ -43,26 +44,39 @@ class LaunchSettings(Settings):
     def conflicts(self):
         """Settings that do not go together, one sentence each."""
         problems = super().conflicts()
-        if not self.command or self.command[0] not in ("finetune", "pretrain"):
+        if not self.command or self.command[0] not in LAUNCHED:
             problems.append(
-                "what follows -- is a command that trains: kerasft launch --workers 2 "
-                "-- finetune ..."
+                f"what follows -- is one of {', '.join(LAUNCHED)}: kerasft launch "
+                "--workers 2 -- finetune ..."
             )
+        elif self.searches and any(part.startswith("--jobs") for part in self.command):
+            problems.append("--workers and --jobs say the same of a search; give one")
         return problems
+
+    @property
+    def searches(self):
+        """Whether the workers are to work on trials of a search."""
+        return self.command[0] == "search"
 
 
 def launch(settings: LaunchSettings):
     """Start several workers of a command on this machine, to try distributed training.
+
+    Workers of a search are not a cluster that trains one model: each works on a trial
+    of its own, and the process that asks KerasTuner for trials starts them.
 
     Raises:
         SettingsError: the command of the workers is refused; the first one tells why.
         LaunchError: workers were lost too often.
     """
     command = [sys.executable, "-m", "kerasft", *settings.command]
+    if settings.searches:
+        command += ["--jobs", str(settings.workers)]
     for attempt in range(settings.restarts + 1):
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            codes = _watched(_start(command, settings.workers, folder))
+            cluster = [{}] if settings.searches else _cluster(settings.workers)
+            codes = _watched(_start(command, cluster, folder))
             if not any(codes):
                 return
             if MISTAKE in codes:
@@ -84,17 +98,21 @@ def free_ports(count: int) -> list[int]:
         return [one.getsockname()[1] for one in sockets]
 
 
-def _start(command, count, folder):
-    """Start the workers; the first one's output is ours, the others' goes to files."""
+def _cluster(count):
+    """What each worker of a cluster on this machine has in its environment."""
     addresses = [f"127.0.0.1:{port}" for port in free_ports(count)]
+    tasks = [{"type": "worker", "index": index} for index in range(count)]
+    told = [{"cluster": {"worker": addresses}, "task": task} for task in tasks]
+    return [{"TF_CONFIG": json.dumps(one)} for one in told]
+
+
+def _start(command, environments, folder):
+    """Start the workers; the first one's output is ours, the others' goes to files."""
     workers = []
-    for index in range(count):
-        task = {"type": "worker", "index": index}
-        cluster = {"cluster": {"worker": addresses}, "task": task}
-        environment = os.environ | {"TF_CONFIG": json.dumps(cluster)}
+    for index, own in enumerate(environments):
         with (folder / str(index)).open("w") as log:
             output = {"stdout": log, "stderr": log} if index else {}
-            workers.append(subprocess.Popen(command, env=environment, **output))
+            workers.append(subprocess.Popen(command, env=os.environ | own, **output))
     return workers
 
 

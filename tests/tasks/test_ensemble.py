@@ -3,8 +3,6 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
-import tensorflow_text  # noqa: F401
 from tiny_tasks import LABELS, save_tiny_bert, tiny_pairs, tiny_rows
 
 import kerasft as kft
@@ -105,6 +103,7 @@ def test_it_is_measured_as_a_classifier_is(made):
 
 
 def test_one_saved_model_of_token_ids_serves_all_members(made, tmp_path):
+    tf = pytest.importorskip("tensorflow")
     problem, some, rows = made
     ensemble = kft.Ensemble(some)
     ensemble.export(tmp_path / "served", signature="tokens")
@@ -119,6 +118,7 @@ def test_one_saved_model_of_token_ids_serves_all_members(made, tmp_path):
 
 @pytest.mark.slow
 def test_one_saved_model_of_strings_serves_all_members(tiny, tmp_path):
+    tf = pytest.importorskip("tensorflow")
     some, rows = members(tiny, 2), tiny_rows(30)
     ensemble = kft.Ensemble(some)
     ensemble.export(tmp_path / "served", rows)

@@ -9,7 +9,10 @@ from tiny_tasks import LABELS, tiny_rows
 
 import kerasft as kft
 from kerasft._errors import SettingsError
-from kerasft.training.panels import StepProfile
+from kerasft.training.step_profile import StepProfile
+from kerasft.training.summaries import counts_by_bin
+
+NORMAL = np.random.default_rng(0).normal(size=1000)
 
 
 def read(folder):
@@ -56,8 +59,35 @@ def test_recipe_norms_memory_lengths_and_histograms_are_written(fitted):
     assert "report/reliability" in read(folder / "validation")
 
 
-def test_chosen_steps_are_profiled(fitted):
-    assert list((fitted[1] / "train" / "plugins" / "profile").rglob("*.xplane.pb"))
+def test_chosen_steps_are_profiled_and_marked(fitted):
+    from tensorflow.tsl.profiler.protobuf.xplane_pb2 import XSpace
+
+    (file,) = (fitted[1] / "train" / "plugins" / "profile").rglob("*.xplane.pb")
+    steps = []
+    for plane in XSpace.FromString(file.read_bytes()).planes:
+        names = {number: one.name for number, one in plane.stat_metadata.items()}
+        stats = (
+            s for line in plane.lines for event in line.events for s in event.stats
+        )
+        told = (one for one in stats if names[one.metadata_id] == "step_num")
+        steps += [one.int64_value or one.uint64_value for one in told]
+    assert sorted(steps) == [2, 3]
+
+
+@pytest.mark.parametrize("values", [NORMAL, [1.0, 2.0, np.nan, np.inf]])
+def test_histograms_are_those_of_tensorflow(values, tmp_path):
+    import tensorflow as tf
+
+    values = np.array(values, "float32")
+    with tf.summary.create_file_writer(str(tmp_path)).as_default(1):
+        tf.summary.histogram("weights", values[np.isfinite(values)])
+    wanted = read(tmp_path)["weights"][1]
+    np.testing.assert_allclose(counts_by_bin(values), wanted, atol=1e-5)
+
+
+def test_a_histogram_of_equal_values_counts_them_all():
+    for values in (np.zeros(5), np.full((2, 3), 7.0), np.array([])):
+        assert counts_by_bin(values)[:, 2].sum() == values.size
 
 
 @pytest.mark.parametrize("steps", [[3], [3, 2], [0, 2]])

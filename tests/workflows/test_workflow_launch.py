@@ -14,6 +14,7 @@ import kerasft as kft
 from kerasft._errors import SettingsError
 from kerasft.training import snapshot
 from kerasft.workflows import cli
+from kerasft.workflows import launch as launching
 
 TRAIN = [*FINETUNE, "--epochs", "3", "--batch-size", "8", "--save-steps", "1"]
 
@@ -26,9 +27,25 @@ def test_what_follows_the_dashes_is_the_workers_command():
 
 
 def test_only_training_is_launched(refused):
-    assert "what follows -- is a command that trains" in refused(
+    assert "what follows -- is one of finetune, pretrain, search" in refused(
         "launch", "--workers", "2", "--", "predict", "run", "--data", "x.csv"
     )
+
+
+def test_workers_of_a_search_are_its_jobs(monkeypatch):
+    started, popen = [], subprocess.Popen
+
+    def start(command, env, **_):
+        started.append((command, "TF_CONFIG" in env))
+        return popen(["true"])
+
+    monkeypatch.setattr(launching.subprocess, "Popen", start)
+    kft.launch(kft.LaunchSettings(workers=3, command=["search", "--trials", "12"]))
+    ((command, clustered),) = started
+    assert command[2:] == ["kerasft", "search", "--trials", "12", "--jobs", "3"]
+    assert not clustered
+    with pytest.raises(SettingsError, match="give one"):
+        kft.LaunchSettings(workers=3, command=["search", "--jobs=2"])
 
 
 def test_a_mistake_of_the_workers_is_told_once_and_not_tried_again(here, capfd):
