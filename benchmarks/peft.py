@@ -8,12 +8,15 @@
 split is that of accuracy.py. `cost` times steps of a random BERT of base size, full and
 LoRA of rank 8, here and in torch with peft, in turn. Each run is a process of its own,
 so its peak of memory is its own; runs of `bbc` and `films` in the results are not
-made again. Out: `results/peft_{data}.json`, a table, and of the
-first two a picture.
+made again. `--backend jax --at-once 8` trains on the accelerator that JAX sees, eight
+runs at once, whose accuracies count, but neither seconds nor memory. Out:
+`results/peft_{data}.json`, a table, and of the first two a picture.
 """
 
 import argparse
+import itertools
 import json
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from statistics import median
 
@@ -83,6 +86,17 @@ def kept(results: dict, name: str, versions: dict, run: dict, options) -> None:
     report.save(results, f"peft_{options.data}")
 
 
+def wanted(options, results: dict) -> list[tuple[str, int]]:
+    """Return method and seed of the runs that the results lack."""
+    found = [
+        (name, run["seed"])
+        for name, peer in results["peers"].items()
+        for run in peer["runs"]
+    ]
+    every = itertools.product(options.seeds, options.methods)
+    return [(name, seed) for seed, name in every if (name, seed) not in found]
+
+
 def accuracies(options, python_of) -> dict:
     """Train by every method with every seed."""
     read, batch_size = DATA[options.data]
@@ -90,23 +104,34 @@ def accuracies(options, python_of) -> dict:
     job = RECIPE | split_files(read(), folder, options.rows)
     job |= {"checkpoint": str(minilm_folder()), "epochs": options.epochs}
     job |= {"threads": 2, "batch_size": batch_size, "steps": 0}
-    names = ("data", "rows", "epochs")
+    names = ("data", "rows", "epochs", "backend")
     settings = {n: vars(options)[n] for n in names if vars(options)[n] is not None}
+    if options.backend:
+        job["backend"] = options.backend
+    if options.at_once > 1:
+        settings["at once"] = options.at_once
     results = {"machine": report.machine(), "settings": settings, "peers": {}}
     file = report.HERE / "results" / f"peft_{options.data}.json"
     if file.exists():
         earlier = json.loads(file.read_text())
         if all(earlier[key] == results[key] for key in ("machine", "settings")):
             results = earlier  # Go on with it.
-    for seed in options.seeds:
-        for name in options.methods:
-            runs = results["peers"].get(name, {"runs": []})["runs"]
-            if any(run["seed"] == seed for run in runs):
-                continue
-            chosen = {"method": name, "settings": METHODS[name], "seed": seed}
-            peer = Peer("kerasft", "kerasft_peft.py", name)
-            versions, run = one_run(name, peer, job | chosen, python_of, folder)
-            kept(results, name, versions, run | {"seed": seed}, options)
+
+    def run(name, seed):
+        chosen = {"method": name, "settings": METHODS[name], "seed": seed}
+        peer = Peer("kerasft", "kerasft_peft.py", name)
+        told = one_run(f"{name}-{seed}", peer, job | chosen, python_of, folder)
+        return name, seed, *told
+
+    with ThreadPoolExecutor(options.at_once) as pool:
+        runs = [pool.submit(run, *one) for one in wanted(options, results)]
+        for done in as_completed(runs):
+            name, seed, versions, told = done.result()
+            kept(results, name, versions, told | {"seed": seed}, options)
+    for peer in results["peers"].values():
+        peer["runs"].sort(key=lambda run: run["seed"])
+    order = [name for name in METHODS if name in results["peers"]]
+    results["peers"] = {name: results["peers"][name] for name in order}
     return results
 
 
@@ -135,6 +160,7 @@ def costs(options, python_of) -> dict:
 def markdown(results: dict) -> str:
     """Return the table with its caption."""
     rows, full = [], results["peers"].get("full")
+    alone = "at once" not in results["settings"]
     for name, peer in results["peers"].items():
         runs = peer["runs"]
         seconds = median(run["step_seconds"] for run in runs)
@@ -145,12 +171,18 @@ def markdown(results: dict) -> str:
             found = [run["accuracy"] for run in runs]
             line += [f"{runs[0]['share']:.3%}", ", ".join(f"{a:.4f}" for a in found)]
             line += [f"{median(found):.4f}"]
-        rows.append([*line, f"{seconds:.3f}", f"{memory:.0f}", f"{own:.0f}"])
+        costs = [f"{seconds:.3f}", f"{memory:.0f}", f"{own:.0f}"]
+        rows.append(line + costs * alone)
     header = ["method" if full else "run", "trained weights"]
     if full:
         header += ["share", "test accuracy by seed", "median"]
-    header += ["s a step", "peak MiB", "less that of the imports"]
-    return f"{report.caption(results)}\n\n" + report.table(header, rows)
+    header += ["s a step", "peak MiB", "less that of the imports"] * alone
+    devices = {
+        r.get("device") for peer in results["peers"].values() for r in peer["runs"]
+    }
+    told = ", ".join(sorted(devices - {None, "cpu"}))
+    on = f" Trained on {told}." if told else ""
+    return f"{report.caption(results)}{on}\n\n" + report.table(header, rows)
 
 
 def picture(results: dict, data: str) -> Path:
@@ -180,10 +212,13 @@ def main() -> None:
     parser.add_argument("--rows", type=int, help="take only so many (default: all)")
     parser.add_argument("--runs", type=int, default=5, help="of `cost`")
     parser.add_argument("--steps", type=int, default=12, help="of a run of `cost`")
+    parser.add_argument("--backend", choices=("tensorflow", "jax"), help="on a GPU too")
+    parser.add_argument("--at-once", type=int, default=1, help="runs of bbc, films")
     parser.add_argument("--python", nargs="+", default=[], metavar="ENV=PYTHON")
     parser.add_argument("--update-readme", action="store_true")
     options = parser.parse_args()
-    pin_cores(2)
+    if options.backend is None:
+        pin_cores(2)
     python_of = environments.chooser(options.python)
     results = (costs if options.data == "cost" else accuracies)(options, python_of)
     print(markdown(results))

@@ -69,10 +69,11 @@ class Worker:
             "PYTHONPATH": str(HERE.parent),
             "OMP_NUM_THREADS": str(job["threads"]),
             "TF_CPP_MIN_LOG_LEVEL": "3",
-            "KERAS_BACKEND": "tensorflow",
+            "KERAS_BACKEND": job.get("backend", "tensorflow"),
             "HF_HUB_OFFLINE": "1",
-            "CUDA_VISIBLE_DEVICES": "",
         }
+        if "backend" not in job:
+            environment["CUDA_VISIBLE_DEVICES"] = ""
         if job.get("onednn"):
             environment["TF_ENABLE_ONEDNN_OPTS"] = "1"
         self.name, self.log_file = job_file.stem, log_file

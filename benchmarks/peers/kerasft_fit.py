@@ -8,7 +8,6 @@ import time
 
 import keras
 import numpy as np
-import tensorflow as tf
 from worker import Clock, padding_share, read_rows, serve
 
 import kerasft as kft
@@ -44,9 +43,17 @@ def accuracy(task, rows) -> float:
     return sum(right) / len(right)
 
 
+def limit_threads(threads: int) -> None:
+    """Let TensorFlow use so many; JAX takes what the process may use."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
 def start(job):
-    tf.config.threading.set_intra_op_parallelism_threads(job.threads)
-    tf.config.threading.set_inter_op_parallelism_threads(job.threads)
+    limit_threads(job.threads)
 
     def run() -> dict:
         keras.backend.clear_session()

@@ -9,8 +9,7 @@ from itertools import pairwise
 from statistics import median
 
 import keras
-import tensorflow as tf
-from kerasft_fit import accuracy, rows_of
+from kerasft_fit import accuracy, limit_threads, rows_of
 from worker import peak_memory_mib, serve
 
 import kerasft as kft
@@ -33,6 +32,15 @@ def started(job, rows):
     return task, batches
 
 
+def device() -> str:
+    """What the backend computes on."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.devices()[0].device_kind
+    return "cpu"
+
+
 class Steps(keras.callbacks.Callback):
     """The moment of each step."""
 
@@ -46,8 +54,7 @@ class Steps(keras.callbacks.Callback):
 
 def start(job):
     libraries = peak_memory_mib()
-    tf.config.threading.set_intra_op_parallelism_threads(job.threads)
-    tf.config.threading.set_inter_op_parallelism_threads(job.threads)
+    limit_threads(job.threads)
 
     def run() -> dict:
         keras.backend.clear_session()
@@ -63,7 +70,7 @@ def start(job):
         shares = task.adapter_shares
         told = {"step_seconds": median(laps[2:]), "trained": shares.trained}
         told |= {"share": shares.share, "total": shares.total}
-        told |= {"libraries_mib": libraries}
+        told |= {"libraries_mib": libraries, "device": device()}
         if not job.steps:
             told["accuracy"] = accuracy(task, rows_of(job.test))
         return told
@@ -72,4 +79,4 @@ def start(job):
 
 
 if __name__ == "__main__":
-    serve(start, ["keras", "tensorflow"])
+    serve(start, ["keras", keras.backend.backend()])
