@@ -8,15 +8,13 @@
 split is that of accuracy.py. `cost` times steps of a random BERT of base size, full and
 LoRA of rank 8, here and in torch with peft, in turn. Each run is a process of its own,
 so its peak of memory is its own; runs of `bbc` and `films` in the results are not
-made again. `--backend jax --at-once 8` trains on the accelerator that JAX sees, eight
-runs at once, whose accuracies count, but neither seconds nor memory. Out:
-`results/peft_{data}.json`, a table, and of the first two a picture.
+made again. `--backend jax` trains on the accelerator that JAX sees, without TensorFlow.
+Out: `results/peft_{data}.json`, a table, and of the first two a picture.
 """
 
 import argparse
 import itertools
 import json
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from statistics import median
 
@@ -108,8 +106,6 @@ def accuracies(options, python_of) -> dict:
     settings = {n: vars(options)[n] for n in names if vars(options)[n] is not None}
     if options.backend:
         job["backend"] = options.backend
-    if options.at_once > 1:
-        settings["at once"] = options.at_once
     results = {"machine": report.machine(), "settings": settings, "peers": {}}
     file = report.HERE / "results" / f"peft_{options.data}.json"
     if file.exists():
@@ -117,19 +113,11 @@ def accuracies(options, python_of) -> dict:
         if all(earlier[key] == results[key] for key in ("machine", "settings")):
             results = earlier  # Go on with it.
 
-    def run(name, seed):
+    for name, seed in wanted(options, results):
         chosen = {"method": name, "settings": METHODS[name], "seed": seed}
         peer = Peer("kerasft", "kerasft_peft.py", name)
-        told = one_run(f"{name}-{seed}", peer, job | chosen, python_of, folder)
-        return name, seed, *told
-
-    with ThreadPoolExecutor(options.at_once) as pool:
-        runs = [pool.submit(run, *one) for one in wanted(options, results)]
-        for done in as_completed(runs):
-            name, seed, versions, told = done.result()
-            kept(results, name, versions, told | {"seed": seed}, options)
-    for peer in results["peers"].values():
-        peer["runs"].sort(key=lambda run: run["seed"])
+        versions, run = one_run(name, peer, job | chosen, python_of, folder)
+        kept(results, name, versions, run | {"seed": seed}, options)
     order = [name for name in METHODS if name in results["peers"]]
     results["peers"] = {name: results["peers"][name] for name in order}
     return results
@@ -160,7 +148,6 @@ def costs(options, python_of) -> dict:
 def markdown(results: dict) -> str:
     """Return the table with its caption."""
     rows, full = [], results["peers"].get("full")
-    alone = "at once" not in results["settings"]
     for name, peer in results["peers"].items():
         runs = peer["runs"]
         seconds = median(run["step_seconds"] for run in runs)
@@ -171,12 +158,11 @@ def markdown(results: dict) -> str:
             found = [run["accuracy"] for run in runs]
             line += [f"{runs[0]['share']:.3%}", ", ".join(f"{a:.4f}" for a in found)]
             line += [f"{median(found):.4f}"]
-        costs = [f"{seconds:.3f}", f"{memory:.0f}", f"{own:.0f}"]
-        rows.append(line + costs * alone)
+        rows.append([*line, f"{seconds:.3f}", f"{memory:.0f}", f"{own:.0f}"])
     header = ["method" if full else "run", "trained weights"]
     if full:
         header += ["share", "test accuracy by seed", "median"]
-    header += ["s a step", "peak MiB", "less that of the imports"] * alone
+    header += ["s a step", "peak MiB", "less that of the imports"]
     devices = {
         r.get("device") for peer in results["peers"].values() for r in peer["runs"]
     }
@@ -213,7 +199,6 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5, help="of `cost`")
     parser.add_argument("--steps", type=int, default=12, help="of a run of `cost`")
     parser.add_argument("--backend", choices=("tensorflow", "jax"), help="on a GPU too")
-    parser.add_argument("--at-once", type=int, default=1, help="runs of bbc, films")
     parser.add_argument("--python", nargs="+", default=[], metavar="ENV=PYTHON")
     parser.add_argument("--update-readme", action="store_true")
     options = parser.parse_args()

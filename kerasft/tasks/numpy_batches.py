@@ -28,6 +28,10 @@ class NumpyBatches(keras.utils.PyDataset):
             self._epoch = self.batches.epoch
         return self.batches.arrays(self._epoch, step)
 
+    def __iter__(self):
+        """One pass, as of a `tf.data.Dataset`."""
+        return (self[step] for step in range(len(self)))
+
 
 def batches_of(data):
     """The `Batches` behind a dataset of ours, or None."""

@@ -85,7 +85,7 @@ def our_steps(task, batch, count, rate):
     task.compile(keras.optimizers.SGD(rate), run_eagerly=True)
     task.begin_fit(count)
     for _ in range(count):
-        task.train_step((batch, LABELS))
+        task.train_on_batch(batch, LABELS)
 
 
 def loaded(base, adapter=None):

@@ -78,7 +78,7 @@ def test_in_half_precision_its_weights_stay_float32_and_learn(base, name):
     task.compile(kft.adamw(1e-2, total_steps=9), run_eagerly=True)
     task.begin_fit(9)
     for batch in task.dataset(ROWS, 12):
-        task.train_step(batch)
+        task.train_on_batch(*batch)
     for weight, start in zip(task.trainable_variables, before, strict=True):
         assert np.isfinite(weight.numpy()).all()
         assert (weight.numpy() != start).any()

@@ -1,6 +1,7 @@
 """The contract of methods, for every one of them on several families."""
 
 import dataclasses
+import itertools
 from types import SimpleNamespace
 
 import keras
@@ -99,8 +100,8 @@ def logits_of(task):
 def steps(task, count=4):
     task.compile(kft.adamw(1e-2, total_steps=9), run_eagerly=True)
     task.begin_fit(9)
-    for inputs, labels in task.dataset(ROWS, 8).take(count):
-        task.train_step((inputs, labels))
+    for inputs, labels in itertools.islice(task.dataset(ROWS, 8), count):
+        task.train_on_batch(inputs, labels)
 
 
 def assert_it_moves(task):

@@ -46,7 +46,7 @@ def test_lora_learns_on_it_and_comes_back(quantised, tmp_path):
     first = task.evaluate(task.dataset(ROWS, 21), verbose=0, return_dict=True)["loss"]
     for _ in range(8):
         for batch in batches:
-            task.train_step(batch)
+            task.train_on_batch(*batch)
     last = task.evaluate(task.dataset(ROWS, 21), verbose=0, return_dict=True)["loss"]
     assert last < first
     task.save_adapter(tmp_path / "adapter")
