@@ -125,7 +125,7 @@ class PaddedInputs:
             rows = rows_of(x)
             x = padded(x, self.parts)
             self._kept.append(np.arange(rows_of(x)) < rows)
-            yield (x,)
+            yield (own_share(x),)
 
     def cut(self, outputs):
         """Outputs without those of the rows that filled up."""
@@ -162,7 +162,7 @@ def evened(source, parts, skips):
 
     def even(batch):
         unpacked = keras.utils.unpack_x_y_sample_weight(as_arrays(batch))
-        return _without_none(even_batch(unpacked, parts, skips))
+        return own_share(_without_none(even_batch(unpacked, parts, skips)))
 
     if isinstance(source, GeneratorType):
         return (even(batch) for batch in source)
@@ -170,7 +170,26 @@ def evened(source, parts, skips):
         return EvenBatches(source, even)
     from kerasft.data.even_tensors import evened as evened_tensors
 
-    return evened_tensors(source, parts, skips)
+    return evened_tensors(source, parts, skips, place_among_processes())
+
+
+def place_among_processes():
+    """Which one of how many processes that share the rows of a batch this is."""
+    found = keras.distribution.distribution()
+    if found is None:
+        return 0, 1
+    return found.data_shard_id, min(found.num_processes, found.num_model_replicas)
+
+
+def own_share(batch):
+    """The rows of a batch that this process feeds: all, where it is the only one."""
+    number, count = place_among_processes()
+
+    def share(array):
+        size = array.shape[0] // count
+        return array[number * size :][:size]
+
+    return batch if count == 1 else tree.map_structure(share, batch)
 
 
 def even_batch(batch, parts, skips):

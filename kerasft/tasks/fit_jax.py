@@ -82,7 +82,9 @@ class FitsDevices:
     def _even_batch(self, x, y, sample_weight):
         batch = even_batches.as_arrays((x, y, sample_weight))
         parts = self.distribute_strategy.num_replicas_in_sync
-        return even_batches.even_batch(batch, parts, self.item_loss.skips)
+        x, y, weights = even_batches.even_batch(batch, parts, self.item_loss.skips)
+        labelled = () if y is None else (y, weights)
+        return even_batches.own_share((x, *labelled))
 
     def _evened(self, x, y, options, shuffle=False):
         """Data, labels and options of Keras, for batches that fit the devices."""

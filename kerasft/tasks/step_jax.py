@@ -98,6 +98,17 @@ class TrainStep(Weighed, FitsDevices):
         )
         return logs, (trained, others, measured)
 
+    def predict_step(self, state, data):
+        """As Keras'; where several processes share a batch, each gets all outputs."""
+        outputs, others = super().predict_step(state, data)
+        if jax.process_count() > 1:
+            mesh = keras.distribution.distribution().device_mesh.backend_mesh
+            whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+            outputs = _each(
+                lambda one: jax.lax.with_sharding_constraint(one, whole), outputs
+            )
+        return outputs, others
+
     def _scope(self, trained, others, optimizing=()):
         """Within it the variables have these values, and changes are kept apart."""
         pairs = [

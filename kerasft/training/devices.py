@@ -60,6 +60,10 @@ def strategy(kind: str = "auto", *, split: int | None = None):
 
 def is_chief(strategy) -> bool:
     """Whether this process writes files: the only one, or the chief of several."""
+    if keras.backend.backend() == "jax":
+        from kerasft.training import jax_processes
+
+        return jax_processes.is_first()
     resolver = strategy.cluster_resolver
     if resolver is None or resolver.task_type in (None, "chief"):
         return True
@@ -70,13 +74,21 @@ def is_chief(strategy) -> bool:
 
 def several_workers(strategy) -> bool:
     """Whether other processes train, too."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.process_count() > 1
     extended = getattr(strategy, "extended", None)  # Of tf.distribute alone.
     return extended is not None and extended._in_multi_worker_mode()
 
 
 def wait_for_all(strategy):
     """Wait until every worker has come to this point."""
-    if several_workers(strategy):
+    if keras.backend.backend() == "jax":
+        from kerasft.training import jax_processes
+
+        jax_processes.wait_for_all()
+    elif several_workers(strategy):
         ones = strategy.run(lambda: tf.ones(()))
         strategy.reduce("SUM", ones, axis=None).numpy()
 

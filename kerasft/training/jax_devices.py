@@ -13,6 +13,7 @@ import keras
 
 from kerasft._errors import SettingsError
 from kerasft._registry import Registry
+from kerasft.training import jax_processes
 
 # Which axis of a weight is split over the devices, by the end of its path. The layers
 # that read the hidden states are split by what they give, those that write them by what
@@ -69,7 +70,9 @@ class SplitModel(keras.distribution.ModelParallel):
 
     def __init__(self, mesh):
         layouts = keras.distribution.LayoutMap(mesh)
-        super().__init__(layout_map=layouts, batch_dim_name="batch")
+        super().__init__(
+            layout_map=layouts, batch_dim_name="batch", auto_shard_dataset=False
+        )
 
     def get_variable_layout(self, variable):
         """Where the parts of a variable lie."""
@@ -94,6 +97,8 @@ def strategy(kind: str = "auto", split: int | None = None) -> JaxDevices:
     Args:
         kind: "auto", "mirrored": a copy of the task on each device, the rows of a batch
             shared out; with one device as "one". "none", "one": the first device.
+            "multi_worker": as "mirrored", on the devices of all processes that
+            `TF_CONFIG` or `KERAS_DISTRIBUTION_...` name; so does "auto" where one does.
             "tpu": as "auto", and the devices must be TPUs. "model_parallel": the
             weights themselves are split, for models larger than a device.
         split: of "model_parallel": over how many devices; None: all. Several such
@@ -101,9 +106,12 @@ def strategy(kind: str = "auto", split: int | None = None) -> JaxDevices:
 
     Raises:
         UnknownNameError: no such kind.
-        SettingsError: the devices are not there; `split` does not divide them.
+        SettingsError: the devices are not there; `split` does not divide them; there
+            are no other processes, or JAX has begun to work before they were joined.
     """
     make = STRATEGIES[kind]
+    if kind in ("auto", "multi_worker", "tpu"):
+        jax_processes.join()
     if split is not None and kind != "model_parallel":
         raise SettingsError(f"split is of strategy('model_parallel'), not of '{kind}'.")
     found = make(split) if kind == "model_parallel" else make()
@@ -123,7 +131,18 @@ def _mirrored():
     if len(devices) == 1:
         return _one(f"there is nothing to share with: JAX sees {_told(devices)}")
     reason = f"JAX sees {_told(devices)}: each has the whole task and its share of rows"
-    return JaxDevices(keras.distribution.DataParallel(devices=devices), reason)
+    shared = keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
+    return JaxDevices(shared, reason + jax_processes.told())
+
+
+def _multi_worker():
+    if jax.process_count() == 1:
+        raise SettingsError(
+            "strategy('multi_worker') finds no other processes: TF_CONFIG and "
+            f"{jax_processes.ADDRESSES} name none. Start them by `kerasft launch`, or "
+            "take 'auto'."
+        )
+    return _mirrored()
 
 
 def _one(why="one device was asked for"):
@@ -141,6 +160,12 @@ def _tpu():
 
 
 def _model_parallel(split):
+    if jax.process_count() > 1:
+        raise SettingsError(
+            "strategy('model_parallel') splits a model over the devices of one "
+            f"process, not of {jax.process_count()}. Take 'multi_worker', a copy on "
+            "each."
+        )
     devices = keras.distribution.list_devices()
     split = len(devices) if split is None else split
     if split < 1 or len(devices) % split:
@@ -169,6 +194,7 @@ STRATEGIES = Registry(
     none=_one,
     one=_one,
     mirrored=_mirrored,
+    multi_worker=_multi_worker,
     tpu=_tpu,
     model_parallel=_model_parallel,
 )
