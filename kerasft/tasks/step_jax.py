@@ -98,6 +98,12 @@ class TrainStep(Weighed, FitsDevices):
         )
         return logs, (trained, others, measured)
 
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """As Keras', which asks them before the loss: it is the loss that knows."""
+        if hasattr(self.item_loss, "check"):
+            self.item_loss.check(y, y_pred)
+        return super().compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
     def predict_step(self, state, data):
         """As Keras'; where several processes share a batch, each gets all outputs."""
         outputs, others = super().predict_step(state, data)

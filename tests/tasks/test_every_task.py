@@ -151,6 +151,22 @@ def test_it_is_fed_trained_and_asked(name, task):
     json.dumps(answers)
 
 
+def test_its_whole_step_is_one_program_for_xla(name, folder):
+    """What a TPU asks for: no shape but a static one, and nothing done by the host."""
+    tf = pytest.importorskip("tensorflow")
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("JAX compiles every step")
+    task = made(name, folder, precision="mixed_bfloat16")
+    data = task.dataset(ROWS[name](8), 8, training=True, max_shapes=1)
+    batch = next(iter(data))
+    task.compile(kft.adamw(1e-3, total_steps=3), run_eagerly=True)
+    task.train_on_batch(*batch)  # Makes the variables.
+    for step in (task.train_step, task.test_step):
+        lowered = tf.function(step, jit_compile=True)
+        program = lowered.experimental_get_compiler_ir(batch)(stage="hlo")
+        assert "ENTRY" in program and "bf16" in program
+
+
 def test_what_is_saved_loads_with_the_same_numbers(name, task, tmp_path):
     task.save_pretrained(tmp_path / "saved")
     again = TASKS[name].from_pretrained(tmp_path / "saved")

@@ -98,7 +98,7 @@ def test_loss_and_gradients_are_torchs(shared, task):
             layer.rate = 0.0
     model = shared[1]
     model.zero_grad()
-    loss = model(**tensors(inputs), labels=torch.tensor(labels.numpy()).long()).loss
+    loss = model(**tensors(inputs), labels=torch.tensor(np.asarray(labels)).long()).loss
     loss.backward()
     before = task.head.logits.kernel.numpy(), task.head.pooler.kernel.numpy()
     task.compile(keras.optimizers.SGD(1.0), **EAGER)
@@ -184,7 +184,7 @@ def test_a_tiny_model_learns_which_choice_is_right(tmp_path):
     save_tiny_bert(tmp_path, num_layers=1, initializer_range=0.1, **still)
     task = kft.MultipleChoice.from_pretrained(tmp_path)
     data = task.dataset(tiny_choices(60), 20, training=True, max_shapes=1)
-    task.compile(kft.adamw(5e-3, total_steps=20 * len(data), warmup=0.1))
-    task.fit(data, epochs=20, verbose=0)
+    task.compile(kft.adamw(5e-3, total_steps=40 * len(data), warmup=0.1))
+    task.fit(data, epochs=40, verbose=0)
     new = task.evaluate(task.dataset(tiny_choices(40, seed=1)), verbose=0)
     assert new[1] > 0.9

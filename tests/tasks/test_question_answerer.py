@@ -69,7 +69,7 @@ def test_the_loss_is_torchs_on_the_same_padded_batches(shared, task):
     rows = tiny_questions(12)
     data, total, count = task.dataset(rows, batch_size=7), 0.0, 0
     for inputs, labels in data:
-        start, end = torch.tensor(labels.numpy()).long().unbind(-1)
+        start, end = torch.tensor(np.asarray(labels)).long().unbind(-1)
         outputs = run_torch(shared[1], inputs, start_positions=start, end_positions=end)
         total += outputs.loss.item() * len(labels)
         count += len(labels)
@@ -91,8 +91,8 @@ def test_a_gradient_step_is_torchs(shared, task):
     task.fit(data, verbose=0)
     model = shared[1]
     model.zero_grad()
-    start, end = torch.tensor(labels.numpy()).long().unbind(-1)
-    tensors = {name: torch.tensor(value.numpy()) for name, value in inputs.items()}
+    start, end = torch.tensor(np.asarray(labels)).long().unbind(-1)
+    tensors = {name: torch.tensor(np.asarray(value)) for name, value in inputs.items()}
     model(**tensors, start_positions=start, end_positions=end).loss.backward()
     gradient = model.qa_outputs.weight.grad.numpy().T
     np.testing.assert_allclose(
@@ -121,9 +121,9 @@ def test_accuracies_are_shares_of_windows_and_padding_never_wins(task):
     task.compile(**EAGER)
     for inputs, labels in task.dataset(rows, batch_size=7):
         logits = task.predict_on_batch(inputs)
-        real = inputs["attention_mask"].numpy()[..., None] == 1
+        real = np.asarray(inputs["attention_mask"])[..., None] == 1
         best = np.where(real, logits, -np.inf).argmax(1)
-        right.append(best == labels.numpy())
+        right.append(best == np.asarray(labels))
     right = np.concatenate(right)
     told = task.evaluate(task.dataset(rows, 7), verbose=0, return_dict=True)
     assert told["start_accuracy"] == pytest.approx(right[:, 0].mean())

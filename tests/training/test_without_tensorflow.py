@@ -12,6 +12,7 @@ import pytest
 
 TESTS = Path(__file__).parents[1]
 FOLDERS = ("layers", "models", "objectives", "peft", "tasks")
+AT_ONCE = ("-n", "2", "--dist", "loadfile")
 LEFT_OUT = ("tensorflow", "tensorboard", "keras-tuner", "ipykernel", "nb")
 
 
@@ -47,7 +48,7 @@ def test_the_suite_passes_on_jax_without_tensorflow(python):
     assert found.stdout.strip() == "None"
     places = [str(TESTS / folder) for folder in FOLDERS]
     done = subprocess.run(
-        [python, "-m", "pytest", "-p", "no:cacheprovider", *places],
+        [python, "-m", "pytest", "-p", "no:cacheprovider", *AT_ONCE, *places],
         cwd=TESTS.parent,
         env=environment,
         stdout=subprocess.PIPE,
