@@ -1,16 +1,21 @@
 """AdamW on TensorFlow, in as few passes over the memory as there can be.
 
 The only file of `objectives` that knows TensorFlow. On one device XLA makes one loop of
-`optimizer.move`. Under a strategy TensorFlow's own kernels compute the same.
+`optimizer.move`, for each large weight. Under a strategy, and for the many small ones,
+which are not worth compiling for, TensorFlow's own kernels compute the same.
 The trap: after `ResourceScatterMul` on a variable every read of it is a copy.
 """
+
+import math
 
 import keras
 import tensorflow as tf
 
+SMALL = 2**17  # weights
+
 
 def mover(formula):
-    """`formula` compiled where there is one device, `move` under a strategy.
+    """`formula` compiled for large weights on one device, else `move`.
 
     One compiled function for each optimizer, for it holds on to the weights it saw.
 
@@ -20,7 +25,8 @@ def mover(formula):
     compiled = tf.function(formula, jit_compile=True)
 
     def chosen(variable, mean, square, gradient, numbers):
-        if tf.distribute.has_strategy():
+        small = len(variable.shape) and math.prod(variable.shape) <= SMALL
+        if small or tf.distribute.has_strategy():
             return move(variable, mean, square, gradient, numbers)
         weights = (_local(one) for one in (variable, mean, square))
         # Dense: XLA compiles for each shape, and the number of rows changes each step.

@@ -34,10 +34,11 @@ def state(seed):
 
 
 @pytest.mark.parametrize("kept", [None, 0.999])
-def test_the_fused_update_equals_its_keras_twin(kept):
+def test_the_fused_update_equals_its_keras_twin(kept, monkeypatch):
     gradient = tf.random.stateless_normal((5, 4), (1, 2))
     from kerasft.objectives import adam_tensorflow
 
+    monkeypatch.setattr(adam_tensorflow, "SMALL", 0)
     numbers = NUMBERS | {"kept": kept}
     fused, plain, compiled = state(0), state(0), state(0)
     adam_tensorflow.move(fused[0].value, *fused[1:], gradient, numbers)
@@ -105,10 +106,8 @@ def test_a_step_that_is_not_finite_changes_nothing(bad, form, monkeypatch):
     good = [tf.ones((3, 2)), tf.ones(2)]
     from kerasft.objectives import adam_tensorflow
 
-    if form == "kernel":  # As under a strategy.
-        monkeypatch.setattr(
-            adam_tensorflow, "mover", lambda formula: adam_tensorflow.move
-        )
+    if form != "kernel":  # Which small weights are moved by.
+        monkeypatch.setattr(adam_tensorflow, "SMALL", 0)
     weights = [keras.Variable(np.ones(shape, "float32")) for shape in ((3, 2), (2,))]
     adam = kft.AdamW(0.1, weight_decay=0.1)
 
