@@ -107,8 +107,9 @@ class TrainStep(Weighed, FitsDevices):
     def predict_step(self, state, data):
         """As Keras'; where several processes share a batch, each gets all outputs."""
         outputs, others = super().predict_step(state, data)
-        if jax.process_count() > 1:
-            mesh = keras.distribution.distribution().device_mesh.backend_mesh
+        found = keras.distribution.distribution()
+        if found is not None and found.num_processes > 1:
+            mesh = found.device_mesh.backend_mesh
             whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
             outputs = _each(
                 lambda one: jax.lax.with_sharding_constraint(one, whole), outputs

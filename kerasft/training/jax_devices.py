@@ -107,11 +107,14 @@ def strategy(kind: str = "auto", split: int | None = None) -> JaxDevices:
     Raises:
         UnknownNameError: no such kind.
         SettingsError: the devices are not there; `split` does not divide them; there
-            are no other processes, or JAX has begun to work before they were joined.
+            are no other processes, or some and `kind` is for one, or JAX has begun to
+            work before they were joined.
     """
     make = STRATEGIES[kind]
     if kind in ("auto", "multi_worker", "tpu"):
         jax_processes.join()
+    else:
+        jax_processes.raise_if_named(kind)
     if split is not None and kind != "model_parallel":
         raise SettingsError(f"split is of strategy('model_parallel'), not of '{kind}'.")
     found = make(split) if kind == "model_parallel" else make()
@@ -160,12 +163,6 @@ def _tpu():
 
 
 def _model_parallel(split):
-    if jax.process_count() > 1:
-        raise SettingsError(
-            "strategy('model_parallel') splits a model over the devices of one "
-            f"process, not of {jax.process_count()}. Take 'multi_worker', a copy on "
-            "each."
-        )
     devices = keras.distribution.list_devices()
     split = len(devices) if split is None else split
     if split < 1 or len(devices) % split:

@@ -22,11 +22,8 @@ def join():
     Raises:
         SettingsError: JAX has begun to work; `TF_CONFIG` does not name workers.
     """
-    told = os.environ.get("TF_CONFIG")
-    if jax.distributed.is_initialized() or not (told or os.environ.get(ADDRESSES)):
-        return
-    place = () if os.environ.get(ADDRESSES) else _of_tf_config(told)
-    if place and place[1] == 1:
+    place = _named()
+    if place is None or jax.distributed.is_initialized():
         return
     try:
         keras.distribution.initialize(*place)
@@ -35,6 +32,19 @@ def join():
             f"The processes cannot be joined: {error} Call kerasft.strategy(...) "
             "before anything else is done with JAX, models included."
         ) from error
+
+
+def raise_if_named(kind: str):
+    """Refuse to work alone where the environment names other processes.
+
+    Raises:
+        SettingsError: it does.
+    """
+    if _named() is not None or jax.process_count() > 1:
+        raise SettingsError(
+            f"TF_CONFIG or {ADDRESSES} names several processes, and strategy {kind!r} "
+            "is for one. Take 'auto' or 'multi_worker', or unset it."
+        )
 
 
 def is_first() -> bool:
@@ -54,6 +64,15 @@ def told() -> str:
     """Of how many processes there are, where there are several."""
     count = jax.process_count()
     return f", in {count} processes" if count > 1 else ""
+
+
+def _named():
+    """What joins the processes of the environment; None where it names no others."""
+    if os.environ.get(ADDRESSES):
+        return ()  # Keras reads it, and its like, itself.
+    told = os.environ.get("TF_CONFIG")
+    place = _of_tf_config(told) if told else None
+    return None if place is None or place[1] == 1 else place
 
 
 def _of_tf_config(told):

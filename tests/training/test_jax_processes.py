@@ -85,3 +85,14 @@ def test_a_cluster_that_cannot_be_read_is_refused(told, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", told)
     with pytest.raises(SettingsError, match="it must hold a cluster of workers"):
         jax_processes.join()
+
+
+def test_a_strategy_for_one_process_is_refused_among_several(monkeypatch):
+    from kerasft.training import jax_devices
+
+    task = {"type": "worker", "index": 0}
+    cluster = {"cluster": {"worker": ["a:1", "b:1"]}, "task": task}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(cluster))
+    for kind in ("none", "mirrored", "model_parallel"):
+        with pytest.raises(SettingsError, match="is for one. Take 'auto'"):
+            jax_devices.strategy(kind)
