@@ -31,6 +31,8 @@ PLACES = {
         "sampling/compiled_jax.py",
         "tasks/step_jax.py",
         "training/jax_devices.py",
+        "training/jax_processes.py",
+        "training/jax_profiler.py",
     ),
     "tensorflow_text": ("serving",),
     "tensorflow_datasets": ("data",),

@@ -77,9 +77,9 @@ def is_chief(strategy) -> bool:
 def several_workers(strategy) -> bool:
     """Whether other processes train, too."""
     if keras.backend.backend() == "jax":
-        import jax
+        from kerasft.training import jax_processes
 
-        return jax.process_count() > 1
+        return jax_processes.are_several()
     extended = getattr(strategy, "extended", None)  # Of tf.distribute alone.
     return extended is not None and extended._in_multi_worker_mode()
 

@@ -29,9 +29,10 @@ class FoldSettings(Settings):
             problems.append("fold needs the number of all folds; give `folds`.")
         elif self.fold and self.fold > self.folds:
             problems.append(f"fold is {self.fold}, but there are {self.folds} folds.")
-        if self.folds and vars(self).get("validation") != USUAL_SHARE:
+        if self.folds and vars(self).get("validation") not in (USUAL_SHARE, None):
             problems.append(
-                "folds are validated on parts of `train`; leave out `validation`."
+                "folds are validated on parts of `train`; leave out `validation`, or "
+                "set it to null."
             )
         return problems
 

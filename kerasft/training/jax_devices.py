@@ -122,6 +122,12 @@ def strategy(kind: str = "auto", split: int | None = None) -> JaxDevices:
     return found
 
 
+def peaks() -> list[int]:
+    """The most bytes that each device of this process has held; a CPU tells none."""
+    told = (one.memory_stats() for one in jax.local_devices())
+    return [one["peak_bytes_in_use"] for one in told if one]
+
+
 def _auto():
     devices = keras.distribution.list_devices()
     if len(devices) == 1:

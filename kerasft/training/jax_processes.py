@@ -40,7 +40,7 @@ def raise_if_named(kind: str):
     Raises:
         SettingsError: it does.
     """
-    if _named() is not None or jax.process_count() > 1:
+    if _named() is not None or are_several():
         raise SettingsError(
             f"TF_CONFIG or {ADDRESSES} names several processes, and strategy {kind!r} "
             "is for one. Take 'auto' or 'multi_worker', or unset it."
@@ -52,9 +52,14 @@ def is_first() -> bool:
     return jax.process_index() == 0
 
 
+def are_several() -> bool:
+    """Whether other processes train, too."""
+    return jax.process_count() > 1
+
+
 def wait_for_all():
     """Wait until every process has come to this point."""
-    if jax.process_count() > 1:
+    if are_several():
         from jax.experimental import multihost_utils
 
         multihost_utils.sync_global_devices("kerasft")
@@ -62,8 +67,7 @@ def wait_for_all():
 
 def told() -> str:
     """Of how many processes there are, where there are several."""
-    count = jax.process_count()
-    return f", in {count} processes" if count > 1 else ""
+    return f", in {jax.process_count()} processes" if are_several() else ""
 
 
 def _named():

@@ -20,25 +20,20 @@ def peak_memory() -> dict[str, float]:
     """Most memory that the process and each of its devices have held so far, GiB."""
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT
     found = {"memory/host_peak_gib": used / GIB}
-    peaks = _jax_peaks() if keras.backend.backend() == "jax" else _tensorflow_peaks()
-    for number, peak in enumerate(peaks):
+    for number, peak in enumerate(_device_peaks()):
         found[f"memory/gpu_{number}_peak_gib"] = peak / GIB
     return found
 
 
-def _tensorflow_peaks():
-    """Bytes, of each GPU."""
+def _device_peaks():
+    """Bytes, of each GPU or TPU core of this process."""
+    if keras.backend.backend() == "jax":
+        from kerasft.training.jax_devices import peaks
+
+        return peaks()
     count = len(tf.config.list_logical_devices("GPU"))
     told = (tf.config.experimental.get_memory_info(f"GPU:{n}") for n in range(count))
     return [one["peak"] for one in told]
-
-
-def _jax_peaks():
-    """Bytes, of each GPU or TPU core of this process."""
-    import jax
-
-    told = (one.memory_stats() for one in jax.local_devices())
-    return [one["peak_bytes_in_use"] for one in told if one]  # A CPU tells none.
 
 
 def weight_norm(task: keras.Model) -> float:

@@ -1,8 +1,8 @@
 """A profile of some steps, for TensorBoard's Profile tab.
 
 In: which steps. Out: `plugins/profile/` below the run's folder, on TensorFlow and on
-JAX by the profiler of each. The traps: a profile without marked steps shows no step
-times; and JAX works behind the program's back, so the end waits for it.
+JAX by the profiler of each. The trap: a profile without marked steps shows no step
+times.
 """
 
 from pathlib import Path
@@ -10,51 +10,6 @@ from pathlib import Path
 import keras
 
 from kerasft._errors import SettingsError
-
-
-class _TensorFlow:
-    """TensorFlow's profiler."""
-
-    def begin(self, folder: Path):
-        """Begin to record."""
-        import tensorflow as tf
-
-        tf.profiler.experimental.start(str(folder))
-
-    def end(self):
-        """Write what was recorded."""
-        import tensorflow as tf
-
-        tf.profiler.experimental.stop()
-
-    def marked(self, step: int):
-        """A context that marks what happens in it as a step."""
-        import tensorflow as tf
-
-        return tf.profiler.experimental.Trace("train", step_num=step, _r=1)
-
-
-class _Jax:
-    """JAX's profiler."""
-
-    def begin(self, folder: Path):
-        """Begin to record."""
-        import jax
-
-        jax.profiler.start_trace(str(folder))
-
-    def end(self):
-        """Write what was recorded, when the devices have done it."""
-        import jax
-
-        jax.block_until_ready(jax.live_arrays())
-        jax.profiler.stop_trace()
-
-    def marked(self, step: int):
-        """A context that marks what happens in it as a step."""
-        import jax
-
-        return jax.profiler.StepTraceAnnotation("train", step_num=step)
 
 
 class StepProfile:
@@ -75,7 +30,7 @@ class StepProfile:
             )
         self.folder = folder
         self.steps = steps
-        self._profiler = _Jax() if keras.backend.backend() == "jax" else _TensorFlow()
+        self._profiler = _profiler()
         self._mark = None  # The context of the step at work.
 
     def before(self, step: int):
@@ -99,3 +54,12 @@ class StepProfile:
             self._mark.__exit__(None, None, None)
             self._mark = self.steps = None
             self._profiler.end()
+
+
+def _profiler():
+    """What has `begin(folder)`, `end()` and `marked(step)`."""
+    if keras.backend.backend() == "jax":
+        from kerasft.training import jax_profiler as profiler
+    else:
+        from kerasft.training import tensorflow_profiler as profiler
+    return profiler

@@ -82,6 +82,13 @@ def test_finished_folds_are_not_trained_again(folds, here, capsys, refused):
     assert again == told
 
 
+def test_the_validation_of_a_recipe_is_put_aside_by_null():
+    given = ["finetune", "--checkpoint", "tiny", "--train", "train.csv", "--text", "a"]
+    given += ["--label", "b", "--out", "x", "--folds", "2", "--validation", "null"]
+    _, settings = cli.parse(given)
+    assert settings.is_cross_validation and settings.validation is None
+
+
 @pytest.mark.parametrize(
     "changes, words",
     [
