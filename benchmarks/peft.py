@@ -13,7 +13,6 @@ Out: `results/peft_{data}.json`, a table, and of the first two a picture.
 """
 
 import argparse
-import itertools
 import json
 from pathlib import Path
 from statistics import median
@@ -84,17 +83,6 @@ def kept(results: dict, name: str, versions: dict, run: dict, options) -> None:
     report.save(results, f"peft_{options.data}")
 
 
-def wanted(options, results: dict) -> list[tuple[str, int]]:
-    """Return method and seed of the runs that the results lack."""
-    found = [
-        (name, run["seed"])
-        for name, peer in results["peers"].items()
-        for run in peer["runs"]
-    ]
-    every = itertools.product(options.seeds, options.methods)
-    return [(name, seed) for seed, name in every if (name, seed) not in found]
-
-
 def accuracies(options, python_of) -> dict:
     """Train by every method with every seed."""
     read, batch_size = DATA[options.data]
@@ -112,14 +100,15 @@ def accuracies(options, python_of) -> dict:
         earlier = json.loads(file.read_text())
         if all(earlier[key] == results[key] for key in ("machine", "settings")):
             results = earlier  # Go on with it.
-
-    for name, seed in wanted(options, results):
-        chosen = {"method": name, "settings": METHODS[name], "seed": seed}
-        peer = Peer("kerasft", "kerasft_peft.py", name)
-        versions, run = one_run(name, peer, job | chosen, python_of, folder)
-        kept(results, name, versions, run | {"seed": seed}, options)
-    order = [name for name in METHODS if name in results["peers"]]
-    results["peers"] = {name: results["peers"][name] for name in order}
+    for seed in options.seeds:
+        for name in options.methods:
+            runs = results["peers"].get(name, {"runs": []})["runs"]
+            if any(run["seed"] == seed for run in runs):
+                continue
+            chosen = {"method": name, "settings": METHODS[name], "seed": seed}
+            peer = Peer("kerasft", "kerasft_peft.py", name)
+            versions, run = one_run(name, peer, job | chosen, python_of, folder)
+            kept(results, name, versions, run | {"seed": seed}, options)
     return results
 
 
@@ -198,12 +187,14 @@ def main() -> None:
     parser.add_argument("--rows", type=int, help="take only so many (default: all)")
     parser.add_argument("--runs", type=int, default=5, help="of `cost`")
     parser.add_argument("--steps", type=int, default=12, help="of a run of `cost`")
-    parser.add_argument("--backend", choices=("tensorflow", "jax"), help="on a GPU too")
+    parser.add_argument("--backend", choices=("jax",), help="of bbc and films")
     parser.add_argument("--python", nargs="+", default=[], metavar="ENV=PYTHON")
     parser.add_argument("--update-readme", action="store_true")
     options = parser.parse_args()
     if options.backend is None:
         pin_cores(2)
+    elif options.data == "cost":
+        parser.error("--backend is of bbc and films; cost compares on TensorFlow")
     python_of = environments.chooser(options.python)
     results = (costs if options.data == "cost" else accuracies)(options, python_of)
     print(markdown(results))

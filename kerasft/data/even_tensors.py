@@ -34,6 +34,8 @@ def evened(data, parts, skips, share=(0, 1)):
 
     def own(batch):
         number, count = share
+        if count == 1:
+            return batch
         size = tf.shape(tf.nest.flatten(batch)[0])[0] // count
         return tf.nest.map_structure(lambda t: t[number * size :][:size], batch)
 
