@@ -1,6 +1,6 @@
 """A `tf.data.Dataset` whose batches divide by the devices that share them.
 
-What `tasks/even_batches.py` does to arrays, inside tf.data.
+What `tasks/even_rows.py` does to arrays, inside tf.data.
 """
 
 import tensorflow as tf

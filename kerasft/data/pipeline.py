@@ -51,6 +51,8 @@ class Batches:
             epoch and step; without shuffling, every epoch is the first.
         extras: name -> int32 (tokens,), further inputs with a value for each of
             `examples.ids`; padded with 0.
+        finish: (batch) -> the batch, changed at the end; all have the shapes of the
+            first one then, which the dataset tells. None: nothing is changed.
         resume_at: (epoch, step): the batches of that epoch before `step` are not made;
             stand-ins of zeros take their place.
     """
@@ -64,6 +66,7 @@ class Batches:
     epoch: int = 0
     make: Callable | None = None
     extras: dict = field(default_factory=dict)
+    finish: Callable | None = None
     resume_at: tuple | None = None
     _known: tuple | None = field(default=None, init=False, repr=False)
 
@@ -98,10 +101,7 @@ class Batches:
         """
         import tensorflow as tf
 
-        spec = tf.nest.map_structure(_open_spec, self.first())
-        if self.labels is not None and self.labels.ndim > 1 and not self.per_token:
-            shape = (None, *self.labels.shape[1:])
-            spec = (spec[0], tf.TensorSpec(shape, self.labels.dtype), *spec[2:])
+        spec = self._spec()
         # Not from_generator: its op changes malloc's settings for the whole process,
         # so that every large tensor is given back to the system and fetched again.
         data = tf.data.Dataset.from_tensors(0).map(lambda _: self._begin())
@@ -129,6 +129,20 @@ class Batches:
     def first(self):
         """The first batch of the first epoch, as arrays."""
         return self._batch(self.plan.order(0), 0)
+
+    def _spec(self):
+        """Shapes and dtypes of the batches, as a structure of `tf.TensorSpec`."""
+        import tensorflow as tf
+
+        if self.finish is not None:
+            return tf.nest.map_structure(
+                lambda array: tf.TensorSpec(array.shape, array.dtype), self.first()
+            )
+        spec = tf.nest.map_structure(_open_spec, self.first())
+        if self.labels is not None and self.labels.ndim > 1 and not self.per_token:
+            shape = (None, *self.labels.shape[1:])
+            spec = (spec[0], tf.TensorSpec(shape, self.labels.dtype), *spec[2:])
+        return spec
 
     def _begin(self):
         """The epoch of the pass that begins now, and how many steps it skips."""
@@ -168,9 +182,9 @@ class Batches:
             batch = self.make(chosen, width, self._random(step, epoch))
         else:
             batch = self._as_they_are(chosen, width)
-        if self.weights is None or isinstance(batch, dict):
-            return batch
-        return *batch, self.weights[chosen]
+        if self.weights is not None and not isinstance(batch, dict):
+            batch = (*batch, self.weights[chosen])
+        return batch if self.finish is None else self.finish(batch)
 
     def _random(self, step, epoch):
         """What `make` decides by."""

@@ -35,7 +35,7 @@ from kerasft.data.windows import frame_of
 from kerasft.objectives import losses
 from kerasft.sampling.generate import compiled
 from kerasft.tasks.choice_scores import ScoringChoices
-from kerasft.tasks.even_batches import as_arrays
+from kerasft.tasks.even_rows import as_arrays
 from kerasft.tasks.feeding import Fed
 from kerasft.tasks.generating import Generating
 from kerasft.tasks.plain_text_task import PlainTextTask

@@ -13,11 +13,17 @@ from types import GeneratorType
 
 import keras
 import numpy as np
-from keras import ops, tree
+from keras import tree
 
-from kerasft._errors import DataError, SettingsError
-from kerasft.objectives.losses import IGNORED
+from kerasft._errors import SettingsError
 from kerasft.tasks.arguments import raise_if_outside
+from kerasft.tasks.even_rows import (
+    as_arrays,
+    even_batch,
+    padded,
+    rows_of,
+    without_none,
+)
 from kerasft.tasks.numpy_batches import batches_of
 
 
@@ -84,7 +90,7 @@ class ArrayBatches(keras.utils.PyDataset):
         """Inputs, labels and weights, as far as there are any."""
         start = index * self.batch_size
         chosen = self.order[start : start + self.batch_size]
-        return _without_none(tree.map_structure(lambda a: a[chosen], self.arrays))
+        return without_none(tree.map_structure(lambda a: a[chosen], self.arrays))
 
     def on_epoch_end(self):
         """Another order."""
@@ -162,7 +168,7 @@ def evened(source, parts, skips):
 
     def even(batch):
         unpacked = keras.utils.unpack_x_y_sample_weight(as_arrays(batch))
-        return own_share(_without_none(even_batch(unpacked, parts, skips)))
+        return own_share(without_none(even_batch(unpacked, parts, skips)))
 
     if isinstance(source, GeneratorType):
         return (even(batch) for batch in source)
@@ -192,59 +198,6 @@ def own_share(batch):
     return batch if count == 1 else tree.map_structure(share, batch)
 
 
-def even_batch(batch, parts, skips):
-    """Inputs, labels and weights whose rows divide by `parts`."""
-    x, y, weights = batch
-    if parts == 1 or y is None:
-        return padded(x, parts), y, weights
-    rows = rows_of(x)
-    weights = np.ones(rows, "float32") if weights is None else np.asarray(weights)
-    short = -rows % parts
-    zeros = np.zeros((short, *weights.shape[1:]), weights.dtype)
-    return (
-        padded(x, parts),
-        padded(y, parts, IGNORED if skips else None),
-        np.concatenate([weights, zeros]),
-    )
-
-
-def padded(arrays, parts, label=None):
-    """Arrays whose last row is repeated, until their rows divide by `parts`.
-
-    Args:
-        arrays: a structure of them.
-        parts: what the rows shall divide by.
-        label: stands in the new rows of integers, instead; None: it does not.
-    """
-
-    def fill(array):
-        short = -array.shape[0] % parts
-        if not short:
-            return array
-        array = np.asarray(array)
-        rows = np.repeat(array[-1:], short, axis=0)
-        if label is not None and np.issubdtype(array.dtype, np.signedinteger):
-            rows = np.full_like(rows, label)
-        return np.concatenate([array, rows])
-
-    return tree.map_structure(fill, arrays)
-
-
-def rows_of(arrays):
-    """Rows of a batch."""
-    return next(a for a in tree.flatten(arrays) if a is not None).shape[0]
-
-
-def as_arrays(structure):
-    """The same with arrays in place of TensorFlow's or torch's tensors."""
-
-    def plain(leaf):
-        known = leaf is None or ops.is_tensor(leaf)
-        return leaf if known else np.asarray(leaf)
-
-    return tree.map_structure(plain, structure)
-
-
 def is_tensor_dataset(data) -> bool:
     """Whether this is a `tf.data.Dataset`, without loading TensorFlow."""
     return hasattr(data, "element_spec") and hasattr(data, "as_numpy_iterator")
@@ -272,13 +225,3 @@ def checked(data, vocab_size):
 
         return prepared(data, vocab_size)
     return data
-
-
-def _without_none(batch):
-    """(inputs[, labels[, weights]])."""
-    parts = tuple(batch)
-    while parts[-1] is None:
-        parts = parts[:-1]
-    if parts[0] is None:
-        raise DataError("A batch without inputs.")
-    return parts

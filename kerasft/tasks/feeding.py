@@ -12,6 +12,7 @@ from kerasft._errors import DataError, SettingsError
 from kerasft.data.batching import BatchPlan
 from kerasft.data.encoding import Examples, encode_rows
 from kerasft.data.text_columns import TextColumns
+from kerasft.tasks.even_rows import FilledUp
 from kerasft.tasks.step import as_data
 
 
@@ -70,6 +71,7 @@ class Feeding(abc.ABC):
         group_by_length=None,
         tokens_per_batch=None,
         max_shapes=None,
+        static_shapes=None,
         weights=None,
     ):
         """Tokenised batches of rows, as a `tf.data.Dataset` of (inputs, labels).
@@ -89,6 +91,9 @@ class Feeding(abc.ABC):
             max_shapes: how many padded lengths there may be. None: 16, for XLA compiles
                 the step for each; on a CPU, which runs it uncompiled, 64 (give 16 with
                 `compile(jit_compile=True)`). The batches of a seed depend on it.
+            static_shapes: all batches of one shape, known before the first: padded to
+                the longest row, the last one filled up with rows of weight 0. None: on
+                a `TPUStrategy`, which takes no others.
             weights: (rows,) weight of each row in loss and metrics.
 
         Raises:
@@ -97,6 +102,8 @@ class Feeding(abc.ABC):
         """
         from kerasft.data.pipeline import Batches
 
+        if static_shapes is None:
+            static_shapes = self.needs_static_shapes
         fed = self.fed(rows)
         if training and fed.labels is None and fed.make is None:
             raise SettingsError(
@@ -110,7 +117,7 @@ class Feeding(abc.ABC):
             group_by_length=training if group_by_length is None else group_by_length,
             seed=seed,
             tokens_per_batch=tokens_per_batch,
-            max_shapes=_usual_shapes() if max_shapes is None else max_shapes,
+            max_shapes=_shapes(max_shapes, static_shapes),
             texts_per_row=fed.examples.texts_per_row,
         )
         if weights is not None:
@@ -125,6 +132,7 @@ class Feeding(abc.ABC):
             per_token=fed.per_token,
             make=fed.make,
             extras=dict(fed.extras),
+            finish=self._filling(plan) if static_shapes else None,
         )
         return as_data(batches)
 
@@ -157,14 +165,31 @@ class Feeding(abc.ABC):
             outputs = self.predict_on_batch(inputs)
             yield chosen, keras.tree.map_structure(_float32, outputs)
 
-    def _plan(self, examples, batch_size):
+    def _plan(self, examples, batch_size, static_shapes=False):
         """Batches of like length, in one order."""
         return BatchPlan(
             examples.lengths,
             batch_size,
             group_by_length=True,
-            max_shapes=_usual_shapes(),
+            max_shapes=_shapes(None, static_shapes),
         )
+
+    def _filling(self, plan):
+        """What gives each batch of a plan as many rows as the largest has.
+
+        Raises:
+            SettingsError: these do not divide by the devices.
+        """
+        rows = plan.rows_at(plan.shapes[-1])
+        devices = self.distribute_strategy.num_replicas_in_sync
+        if rows % devices:
+            raise SettingsError(
+                f"Batches of one shape have {rows} rows here, which cannot be shared "
+                f"evenly by {devices} devices. Choose a batch_size that divides by "
+                f"{devices}; with tokens_per_batch, as many rows of "
+                f"{plan.shapes[-1] * plan.texts_per_row} tokens as fit in."
+            )
+        return FilledUp(self, rows)
 
     def predict_rows(self, rows, batch_size=32):
         """Logits of rows, in their order; batches are grouped by length inside.
@@ -175,10 +200,16 @@ class Feeding(abc.ABC):
         from kerasft.data.pipeline import Batches
 
         examples = encode_rows(rows, self.tokenizer)
-        plan = self._plan(examples, batch_size)
-        batches = Batches(examples, plan, pad_id=self.tokenizer.pad_id)
-        logits = self.predict(as_data(batches), verbose=0)
+        static = self.needs_static_shapes
+        plan = self._plan(examples, batch_size, static)
+        batches = Batches(
+            examples,
+            plan,
+            pad_id=self.tokenizer.pad_id,
+            finish=self._filling(plan) if static else None,
+        )
         order, _ = plan.order(0)
+        logits = self.predict(as_data(batches), verbose=0)[: len(order)]
         in_order = np.empty_like(logits, dtype="float32")
         in_order[order] = logits
         return in_order
@@ -206,6 +237,26 @@ class Feeding(abc.ABC):
 
 def _float32(output):
     return np.asarray(output, "float32")
+
+
+def _shapes(wanted, static):
+    """How many padded lengths there may be.
+
+    Args:
+        wanted: by the user, or None.
+        static: whether all batches have one shape.
+
+    Raises:
+        SettingsError: both are said, and they exclude each other.
+    """
+    if not static:
+        return _usual_shapes() if wanted is None else wanted
+    if wanted not in (None, 1):
+        raise SettingsError(
+            f"max_shapes is {wanted}, but static_shapes (which a TPUStrategy needs) "
+            "leaves one. Leave max_shapes out, or set static_shapes=False."
+        )
+    return 1
 
 
 def _usual_shapes():

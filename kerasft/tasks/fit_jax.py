@@ -6,7 +6,7 @@ What `keras.distribution` cannot split is filled up first: see `even_batches.py`
 import keras
 from keras import ops, tree
 
-from kerasft.tasks import even_batches
+from kerasft.tasks import even_batches, even_rows
 from kerasft.tasks.numpy_batches import batches_of
 
 
@@ -26,6 +26,7 @@ class FitsDevices:
     """Mixin of a train step for `keras.Model`, which sets `item_loss`."""
 
     distribute_strategy = Devices()
+    needs_static_shapes = False
 
     def fit(self, x=None, y=None, **options):
         """As Keras', of batches with any number of rows."""
@@ -65,9 +66,9 @@ class FitsDevices:
     def predict_on_batch(self, x):
         """As Keras', of any number of rows."""
         parts = self.distribute_strategy.num_replicas_in_sync
-        x = even_batches.as_arrays(x)
-        rows = even_batches.rows_of(x)
-        x = even_batches.padded(x, parts)
+        x = even_rows.as_arrays(x)
+        rows = even_rows.rows_of(x)
+        x = even_rows.padded(x, parts)
         outputs = super().predict_on_batch(_split_over_devices(x) if parts > 1 else x)
         return tree.map_structure(lambda output: output[:rows], outputs)
 
@@ -80,9 +81,9 @@ class FitsDevices:
         return super().test_on_batch(*self._even_batch(x, y, sample_weight), **options)
 
     def _even_batch(self, x, y, sample_weight):
-        batch = even_batches.as_arrays((x, y, sample_weight))
+        batch = even_rows.as_arrays((x, y, sample_weight))
         parts = self.distribute_strategy.num_replicas_in_sync
-        x, y, weights = even_batches.even_batch(batch, parts, self.item_loss.skips)
+        x, y, weights = even_rows.even_batch(batch, parts, self.item_loss.skips)
         labelled = () if y is None else (y, weights)
         return even_batches.own_share((x, *labelled))
 

@@ -27,6 +27,11 @@ class OnReplicas:
         """Whether there is more than one."""
         return self.distribute_strategy.num_replicas_in_sync > 1
 
+    @property
+    def needs_static_shapes(self) -> bool:
+        """Whether the strategy takes batches of one shape alone."""
+        return isinstance(self.distribute_strategy, tf.distribute.TPUStrategy)
+
     def told(self, logs):
         """Values of a step as Keras reduces them over workers: along an axis."""
         if not self.distribute_strategy.extended._in_multi_worker_mode():

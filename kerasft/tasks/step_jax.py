@@ -15,7 +15,7 @@ import jax
 import keras
 from keras import ops, tree
 
-from kerasft.tasks import even_batches
+from kerasft.tasks import even_batches, even_rows
 from kerasft.tasks.fit_jax import FitsDevices
 from kerasft.tasks.numpy_batches import NumpyBatches, batches_of
 from kerasft.tasks.weighed import Weighed
@@ -154,7 +154,7 @@ class TrainStep(Weighed, FitsDevices):
         Part i has every so manieth row from i on: a share of each device's rows.
         """
         parts = self.micro_batches
-        rows = even_batches.rows_of(batch)
+        rows = even_rows.rows_of(batch)
         stacked = _each(lambda t: _dealt(t, parts), batch)
         # Rows that fill up the last parts weigh nothing.
         real = ops.reshape(ops.arange(-(-rows // parts) * parts) < rows, (-1, parts))

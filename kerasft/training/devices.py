@@ -27,8 +27,8 @@ def strategy(kind: str = "auto", *, split: int | None = None):
             strategy. "mirrored": a copy of the task on each GPU, without GPUs on each
             logical CPU. "multi_worker": the same on each of the processes that
             `TF_CONFIG` names. "tpu": all TPU cores by TensorFlow's `TPUStrategy`,
-            experimental: every task's step is one XLA program, but none has run on a
-            TPU so, and it wants batches of one shape. On JAX see
+            experimental: batches have one shape there, and every task's step lowers
+            to one XLA program, but none has run on a TPU so. On JAX see
             `jax_devices.strategy`, which has "model_parallel", too.
         split: of "model_parallel": devices that share one model; None: all.
 

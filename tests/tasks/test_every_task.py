@@ -91,20 +91,35 @@ def name(request):
     return request.param
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
+def tiny_models(make_folder, **options):
     """Random models without a head: model type -> folder."""
     keras.utils.set_random_seed(0)
     return {
-        model_type: save_tiny_bert(tmp_path_factory.mktemp(model_type), model_type)
+        model_type: save_tiny_bert(make_folder(model_type), model_type, **options)
         for model_type in ("bert", "electra", "gpt2")
     }
 
 
-@pytest.fixture
-def folder(name, folders):
+def served(name, folders):
     task = TASKS[name]
     return next(folders[m] for m in folders if task.serves(FAMILIES[m]))
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    return tiny_models(tmp_path_factory.mktemp)
+
+
+@pytest.fixture(scope="module")
+def folders_without_dropout(tmp_path_factory):
+    parts = ("hidden", "attention", "projection")
+    still = {f"{part}_dropout": 0.0 for part in parts}
+    return tiny_models(tmp_path_factory.mktemp, **still)
+
+
+@pytest.fixture
+def folder(name, folders):
+    return served(name, folders)
 
 
 @pytest.fixture
@@ -157,14 +172,34 @@ def test_its_whole_step_is_one_program_for_xla(name, folder):
     if keras.backend.backend() != "tensorflow":
         pytest.skip("JAX compiles every step")
     task = made(name, folder, precision="mixed_bfloat16")
-    data = task.dataset(ROWS[name](8), 8, training=True, max_shapes=1)
-    batch = next(iter(data))
+    data = task.dataset(ROWS[name](11), 8, training=True, static_shapes=True)
     task.compile(kft.adamw(1e-3, total_steps=3), run_eagerly=True)
+    batch = next(iter(data))
     task.train_on_batch(*batch)  # Makes the variables.
     for step in (task.train_step, task.test_step):
         lowered = tf.function(step, jit_compile=True)
         program = lowered.experimental_get_compiler_ir(batch)(stage="hlo")
         assert "ENTRY" in program and "bf16" in program
+
+
+def test_a_last_batch_filled_up_to_the_shape_of_all_changes_no_number(
+    name, folders_without_dropout
+):
+    folder, told = served(name, folders_without_dropout), []
+    for options in ({"max_shapes": 1}, {"static_shapes": True}):
+        keras.utils.set_random_seed(0)
+        task = made(name, folder)
+        task.compile(keras.optimizers.SGD(0.1))
+        data = task.dataset(ROWS[name](11), 4, **options)
+        values = task.evaluate(data, return_dict=True, verbose=0)
+        task.fit(data, epochs=2, verbose=0)
+        weights = [keras.ops.convert_to_numpy(w).ravel() for w in task.weights]
+        told.append((values, np.concatenate(weights), data))
+    (plain, before, few), (filled, after, data) = told
+    assert filled == pytest.approx(plain, rel=1e-5, abs=1e-6)
+    np.testing.assert_allclose(after, before, rtol=0, atol=1e-5)
+    shapes = {str(keras.tree.map_structure(np.shape, batch)) for batch in data}
+    assert len(shapes) == 1 and len(data) == len(few)
 
 
 def test_what_is_saved_loads_with_the_same_numbers(name, task, tmp_path):

@@ -23,6 +23,7 @@ PROGRAM = Path(__file__).parent / "two_devices.py"
 # differs, and a weight near 1 that moves by 1e-3 shows that as 6e-5.
 LIMITS = {"sgd": 2e-6, "micro_batches": 1e-5, "lora": 1e-5}
 MORE = {"clipped": 1e-5, "loss_sum": 1e-5, "adalora": 1e-5, "steps": 1e-5, "xla": 1e-5}
+MORE |= {"static": 1e-5}
 TASKS = {"tags": 1e-5, "tags_lora": 1e-5, "causal_lm": 1e-5, "causal_lm_lora": 1e-5}
 MORE |= TASKS
 OF_WORKERS = {"sgd": 2e-6, "loss_sum": 1e-5, "lora": 1e-5, "steps": 1e-5} | TASKS

@@ -50,6 +50,7 @@ CASES = {
     "adalora": ("text_classifier", kft.AdaLoRA(init_rank=4, target_rank=2), adamw),
     "steps": ("text_classifier", None, lambda: adamw(steps_per_execution=3)),
     "xla": ("text_classifier", None, lambda: adamw(jit_compile=True)),
+    "static": ("text_classifier", None, lambda: adamw(jit_compile=True)),
     "tags": ("token_classifier", None, sgd),
     "tags_lora": ("token_classifier", LORA, lambda: sgd(micro_batches=2)),
     "causal_lm": ("causal_lm", None, sgd),
@@ -79,7 +80,8 @@ def train(folder, case):
     task.compile(**options())
     start = flat(task.trainable_weights)
     rows = ROWS_OF.get(name, tiny_rows)(ROWS)
-    batches = task.dataset(rows, 16, training=True, seed=1, max_shapes=1)
+    shapes = {"static_shapes": True} if case == "static" else {"max_shapes": 1}
+    batches = task.dataset(rows, 16, training=True, seed=1, **shapes)
     valid = task.dataset(tiny_rows(21), max_shapes=1) if case == "sgd" else None
     history = task.fit(batches, validation_data=valid, epochs=EPOCHS, verbose=0).history
     return task, flat(task.trainable_weights) - start, history
