@@ -1,9 +1,51 @@
 """From hidden states to the logits of the token that comes next."""
 
 import keras
+from keras import ops
 
 from kerasft.layers.dense import Dense
 from kerasft.layers.embedding import scores_of_rows
+
+
+class TiedDense(Dense):
+    """A linear layer whose kernel is another layer's table, turned; without bias.
+
+    So an adapter can stand there, though the layer has no weights.
+
+    Args:
+        units: rows of the table.
+    """
+
+    table = None
+
+    def __init__(self, units, **kwargs):
+        super().__init__(units, use_bias=False, **kwargs)
+
+    def see(self, table):
+        """Take the other layer's variable, (units, width), as it is from now on."""
+        object.__setattr__(self, "table", table)  # Else Keras would count it twice.
+
+    def build(self, shape):
+        """Know the width of the inputs."""
+        axes = {-1: shape[-1]}
+        self.input_spec = keras.layers.InputSpec(min_ndim=2, axes=axes)
+        self.bias = None
+        self.built = True
+
+    @property
+    def kernel(self):
+        """The table turned, (width, units)."""
+        return ops.transpose(self.table)
+
+    def plain(self, inputs):
+        """Product with each row of the table."""
+        return scores_of_rows(self.table, inputs)
+
+    def save_own_variables(self, store):
+        """Nothing: the table is another's."""
+
+    def load_own_variables(self, store):
+        """Nothing: the table is another's."""
 
 
 class NextTokenHead(keras.layers.Layer):
@@ -24,22 +66,52 @@ class NextTokenHead(keras.layers.Layer):
 
     def __init__(self, vocab_size, tied, initializer="zeros", **kwargs):
         super().__init__(**kwargs)
-        self.decoder = None
-        if not tied:
-            self.decoder = Dense(
-                vocab_size,
-                use_bias=False,
-                kernel_initializer=initializer,
-                name="decoder",
-            )
+        self.vocab_size = vocab_size
+        if tied:
+            self.decoder = TiedDense(vocab_size, name="decoder")
+        else:
+            self.decoder = self._with_kernel(initializer)
 
     def build(self, shape):
         """Build for hidden states of `shape`."""
-        if self.decoder:
-            self.decoder.build(shape)
+        self.decoder.build(shape)
 
     def call(self, hidden_states, table):
         """Score each token of the vocabulary at each place."""
-        if self.decoder:
-            return self.decoder(hidden_states)
-        return scores_of_rows(table, hidden_states)
+        if isinstance(self.decoder, TiedDense):
+            self.decoder.see(table)
+        return self.decoder(hidden_states)
+
+    def untie(self, kernel):
+        """Give the logits a matrix of their own, (width, vocabulary).
+
+        Returns:
+            What `tie` takes to undo it.
+        """
+        tied, own = self.decoder, self._with_kernel("zeros")
+        own.build((None, None, kernel.shape[0]))
+        own.kernel.assign(kernel)
+        self._take(own)
+        return tied
+
+    def tie(self, tied):
+        """Read the logits off the embedding's table again."""
+        self._take(tied)
+
+    def _take(self, decoder):
+        """Another decoder, in place of the one that Keras knows of."""
+        locked = self._tracker.locked
+        self._tracker.unlock()
+        self._layers.remove(self.decoder)
+        self.decoder = decoder
+        if locked:
+            self._tracker.lock()
+
+    def _with_kernel(self, initializer):
+        return Dense(
+            self.vocab_size,
+            use_bias=False,
+            kernel_initializer=initializer,
+            dtype=self.dtype_policy,
+            name="decoder",
+        )

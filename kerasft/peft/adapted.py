@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 
 from kerasft._errors import SettingsError
+from kerasft.peft.adapter import raise_if_lost
 from kerasft.peft.places import Places
 from kerasft.peft.quantised import quantisation_of, quantise
 from kerasft.peft.shares import AdapterShares
@@ -41,8 +42,10 @@ class Adapted(Stored, Shortened):
             name: of the adapter; it works at once, in place of another.
 
         Raises:
-            SettingsError: the name is taken; the method has no place in this model.
+            SettingsError: the name is taken; the method, or one of its
+                `modules_to_save`, has no place in this model.
         """
+        raise_if_lost(method.modules_to_save, self._stack.places)
         adapter = self._stack.add(method, name)
         self._track(adapter)
         self.set_adapter(name)

@@ -8,6 +8,7 @@ set of values for each adapter.
 import keras
 from keras import ops
 
+from kerasft._errors import SettingsError
 from kerasft.checkpoints.names import AS_THEY_ARE, SPELLINGS
 from kerasft.peft.places import TASK_TYPES
 
@@ -138,3 +139,23 @@ def _head_weights(places, more):
             if name in SPELLINGS and (whole or new):
                 found[places.weight(place, name)] = weight
     return found
+
+
+def raise_if_lost(names, places):
+    """Refuse `modules_to_save` that are not there.
+
+    Raises:
+        SettingsError: names of no layer with weights of its own.
+    """
+    able = [place for place in places.all if place.layer.weights]
+    lost = [
+        name
+        for name in names
+        if not any(p.is_called(name) or f".{name}." in f".{p.theirs}." for p in able)
+    ]
+    if lost:
+        raise SettingsError(
+            f"modules_to_save: {', '.join(lost)} names no layer with weights of its "
+            f"own; such layers are: {', '.join(sorted({p.name for p in able}))}. A "
+            "language model's tied head has none: it reads the token embedding's table."
+        )

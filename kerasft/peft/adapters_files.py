@@ -9,9 +9,6 @@ Source: adapters 1.3.0.
 
 import re
 
-import numpy as np
-from keras import ops
-
 from kerasft._errors import CheckpointError
 from kerasft.checkpoints.folders import member
 from kerasft.checkpoints.json_files import write_json
@@ -101,16 +98,6 @@ def _pickled(folder, name):
         "never does. Save the adapter again, where you trust the file:\n"
         "    model.save_adapter(folder, name, use_safetensors=True)"
     )
-
-
-def is_tied_copy(adapter, reader, key):
-    """Whether a head's tensor is the token table, which is not the adapter's."""
-    places = adapter.places
-    head = places.family.heads.get(places.head_name)
-    if head is None or key != head.tied or not places.backbone.config.tied:
-        return False
-    table = ops.convert_to_numpy(places.backbone.token_table)
-    return reader.shape(key) == table.shape and np.array_equal(reader.read(key), table)
 
 
 def fill_folder(folder, adapter, tensors, base, labels):

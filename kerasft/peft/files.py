@@ -21,7 +21,7 @@ from kerasft.checkpoints.folders import atomic_folder, member
 from kerasft.checkpoints.json_files import read_json, write_json
 from kerasft.checkpoints.names import raise_misfits
 from kerasft.checkpoints.tensors import TensorReader, write_tensors
-from kerasft.peft import adapters_config, adapters_files
+from kerasft.peft import adapters_config, adapters_files, base_copies
 from kerasft.peft.method import settings_of
 
 CONFIG, OWN = "adapter_config.json", "kerasft_adapter.json"
@@ -204,12 +204,10 @@ def fill_adapter(folder, adapter, strict=True):
     own, more = adapter.method.fill(adapter, reader.read, shapes, content, strict)
     used |= own
     misfits += more
-    misfits += [
-        f"{key}: the adapter has no place for it"
-        for key in sorted(set(shapes) - used)
-        if not any(copy in key for copy in COPIES)
-        and not adapters_files.is_tied_copy(adapter, reader, key)
-    ]
+    unread = sorted(set(shapes) - used)
+    unread = [key for key in unread if not any(copy in key for copy in COPIES)]
+    more = [base_copies.misfit_of(adapter, reader, key) for key in unread]
+    misfits += [misfit for misfit in more if misfit is not None]
     if strict:
         raise_misfits(folder, misfits)
     return misfits

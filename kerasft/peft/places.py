@@ -5,11 +5,12 @@ A place is named as users know it: `q_proj`, `block_0/attention/q_proj`, `query`
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kerasft._errors import SettingsError
 from kerasft.checkpoints.names import expand
 from kerasft.layers.dense import Dense
+from kerasft.layers.next_token import TiedDense
 
 # What peft calls a task, by ours.
 TASK_TYPES = {
@@ -89,28 +90,48 @@ class Places:
         self.backbone, self.head = backbone, head
         self.tokenizer, self.checkpoint = tokenizer, checkpoint
         self.head_name, self.fresh = head_name, frozenset(fresh)
-        self.family, config = backbone.family, backbone.config
-        names = expand(self.family.rows, config.num_blocks)
-        known = self.family.heads.get(head_name)
-        self.has_head = known is not None
-        if not self.has_head:
-            # As `AutoModel` names them.
-            prefix = self.family.prefix
-            names = {
-                ours: theirs.removeprefix(prefix) for ours, theirs in names.items()
-            }
-        self.all = [
-            Place(path, names[path], layer, False)
-            for path, layer in layers_below(backbone)
-            if path in names
-        ]
-        # A head that `transformers` has not is named as it is here.
-        rows = dict(known.rows) if self.has_head else _own_names(head)
-        self.all += [
-            Place(path, rows[path], layer, True)
-            for path, layer in layers_below(head)
-            if path in rows
-        ]
+        self.family = backbone.family
+        self.has_head = head_name in self.family.heads
+        self.all = [*self._of_backbone(), *self._of_head()]
+
+    def _of_backbone(self):
+        """Yield its places."""
+        names = expand(self.family.rows, self.backbone.config.num_blocks)
+        # Without a head as `AutoModel` names them.
+        prefix = "" if self.has_head else self.family.prefix
+        for path, layer in layers_below(self.backbone):
+            if path in names:
+                yield Place(path, names[path].removeprefix(prefix), layer, False)
+
+    def _of_head(self):
+        """Yield its places; a head that `transformers` has not is named as here."""
+        rows = _own_names(self.head)
+        if self.has_head:
+            rows = dict(self.family.heads[self.head_name].rows)
+        for path, layer in layers_below(self.head):
+            if path in rows:
+                if isinstance(layer, TiedDense):
+                    layer.see(self.backbone.token_table)
+                yield Place(path, rows[path], layer, True)
+
+    def untie(self, kernel):
+        """Give the logits a matrix of their own, where they had the token embedding's.
+
+        Returns:
+            What undoes it, a function without arguments.
+        """
+        tied = self.head.untie(kernel)
+        self._tell_tied(False)
+
+        def undo():
+            self.head.tie(tied)
+            self._tell_tied(True)
+
+        return undo
+
+    def _tell_tied(self, tied):
+        self.backbone.config = replace(self.backbone.config, tied=tied)
+        self.all = [*self._of_backbone(), *self._of_head()]
 
     @property
     def blocks(self):

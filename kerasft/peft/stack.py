@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from kerasft._errors import SettingsError
+from kerasft.layers.next_token import TiedDense
 from kerasft.peft.adapter import Adapter
 from kerasft.peft.combine import combined, raise_unless_known
 from kerasft.peft.lora import LoRA
@@ -26,7 +27,7 @@ class AdapterStack:
         self.adapters = {}
         self.active = None
         self.merged = None  # Name of the merged adapter, while it is.
-        self._copies = []  # Its layers' own kernels and biases.
+        self._undo = []  # Functions that give the merged layers their own weights.
         self._before = {}  # Values of weights before any adapter trained them.
         self._trainable = None  # What was trainable before the first adapter.
 
@@ -177,11 +178,17 @@ class AdapterStack:
         self.refuse_merged("merge")
         adapter = self.named(None)
         ready = [(part.host, *_merged(adapter, part)) for part in adapter.parts]
-        self._copies = [(host, *_own(host)) for host, _, _ in ready]
         adapter.detach()
-        for host, kernel, bias in ready:
-            _set_own(host, kernel, bias)
+        self._undo = [self._set(*new) for new in ready]
         self.merged = self.active
+
+    def _set(self, host, kernel, bias):
+        """Give a layer other weights; what undoes it."""
+        if isinstance(host, TiedDense):  # Its table is the token embedding's, too.
+            return self.places.untie(kernel)
+        own = _own(host)
+        _set_own(host, kernel, bias)
+        return lambda: _set_own(host, *own)
 
     def unmerge(self):
         """Give the model its own weights back, to the last bit.
@@ -191,14 +198,14 @@ class AdapterStack:
         """
         if self.merged is None:
             raise SettingsError("No adapter is merged.")
-        for host, kernel, bias in self._copies:
-            _set_own(host, kernel, bias)
+        for undo in self._undo:
+            undo()
         self.adapters[self.merged].attach()
-        self.merged, self._copies = None, []
+        self.merged, self._undo = None, []
 
     def forget_merged(self):
         """Keep what is merged for good; all adapters are gone."""
-        self.merged, self.active, self._copies = None, None, []
+        self.merged, self.active, self._undo = None, None, []
         gone, self.adapters = list(self.adapters), {}
         self._restore_trainable()
         return gone
