@@ -5,6 +5,7 @@ from keras import ops
 
 from kerasft.layers.dense import Dense
 from kerasft.layers.embedding import scores_of_rows
+from kerasft.layers.tracking import open_tracker
 
 
 class TiedDense(Dense):
@@ -100,12 +101,9 @@ class NextTokenHead(keras.layers.Layer):
 
     def _take(self, decoder):
         """Another decoder, in place of the one that Keras knows of."""
-        locked = self._tracker.locked
-        self._tracker.unlock()
-        self._layers.remove(self.decoder)
-        self.decoder = decoder
-        if locked:
-            self._tracker.lock()
+        with open_tracker(self):
+            self._layers.remove(self.decoder)
+            self.decoder = decoder
 
     def _with_kernel(self, initializer):
         return Dense(

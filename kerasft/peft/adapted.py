@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 
 from kerasft._errors import SettingsError
+from kerasft.layers.tracking import open_tracker
 from kerasft.peft.adapter import raise_if_lost
 from kerasft.peft.places import Places
 from kerasft.peft.quantised import quantisation_of, quantise
@@ -221,25 +222,14 @@ class Adapted(Stored, Shortened):
 
     def _track(self, adapter):
         """Let Keras know an adapter's weights."""
-        self._with_open_tracker(lambda: setattr(self, adapter.name, adapter))
+        with open_tracker(self):
+            setattr(self, adapter.name, adapter)
 
     def _untrack(self, adapter):
-        def drop():
-            delattr(self, adapter.name)
-            self._layers.remove(adapter)
-
         if adapter in self._layers:
-            self._with_open_tracker(drop)
-
-    def _with_open_tracker(self, change):
-        """Run a change of what Keras tracks; a built model is closed to it."""
-        locked = self._tracker.locked
-        self._tracker.unlock()
-        try:
-            change()
-        finally:
-            if locked:
-                self._tracker.lock()
+            with open_tracker(self):
+                delattr(self, adapter.name)
+                self._layers.remove(adapter)
 
     def _adapters_changed(self):
         """What was traced is of no use any more, nor is the optimizer's state."""
