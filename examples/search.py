@@ -5,10 +5,8 @@ Minutes   about 25 on two busy cores, downloads left out
 Expected  test accuracy about 0.83, by the best of 6 trials
 
 Rows: film sentences with human scores, good above 0 and bad below. Each trial is a
-process of its own; killed, the same command goes on where it was. The same search on
-the command line:
-
-    kerasft search --config examples/recipes/search.yaml --train train.csv ...
+process of its own; killed, the same command goes on where it was. A recipe of such a
+search for the command line: `examples/recipes/search.yaml`.
 """
 
 import argparse

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kerasft._errors import CheckpointError
+from kerasft.checkpoints.left_over import held, remove_left_over
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -85,7 +86,8 @@ def _raise_if_outside(folder, path):
 def atomic_folder(target, mark="config.json", own_files=CHECKPOINT_FILES):
     """Give a new folder that takes the place of `target` when the block succeeds.
 
-    If the block fails, `target` is untouched and the new folder is removed. On success
+    If the block fails, `target` is untouched and the new folder is removed (that of a
+    killed process by the next save into `target`). On success
     everything is on disk (fsync) before the swap. Of an existing `target`, the files
     that match `own_files` go, all others are kept.
 
@@ -105,16 +107,18 @@ def atomic_folder(target, mark="config.json", own_files=CHECKPOINT_FILES):
     strangers = _strangers(target, mark, own_files)
     target.parent.mkdir(parents=True, exist_ok=True)
     new = target.parent / f".{target.name}.saving-{secrets.token_hex(4)}"
+    remove_left_over(target)
     new.mkdir()
-    try:
-        yield new
-        for name in strangers:
-            _keep(target / name, new / name)
-        sync_tree(new)
-        put_in_place(new, target)
-    except BaseException:
-        shutil.rmtree(new, ignore_errors=True)
-        raise
+    with held(new):
+        try:
+            yield new
+            for name in strangers:
+                _keep(target / name, new / name)
+            sync_tree(new)
+            put_in_place(new, target)
+        except BaseException:
+            shutil.rmtree(new, ignore_errors=True)
+            raise
 
 
 def _strangers(target, mark, own_files):

@@ -169,7 +169,8 @@ def _not_finite(epoch, step):
     return LossNotFiniteError(
         f"The loss of step {step} of epoch {epoch + 1} is not finite, so training has "
         "stopped. Begin again, or from the last checkpoint, with a smaller learning "
-        "rate, clip_norm=1.0 or, in place of mixed_float16, mixed_bfloat16."
+        "rate; or, if it is not so yet, with clip_norm=1.0, or mixed_bfloat16 in place "
+        "of mixed_float16."
     )
 
 
@@ -182,7 +183,9 @@ def _sign(monitor, mode):
         mode = ("min" if known[0] in FALLING else "max") if known else mode
     if mode not in ("min", "max"):
         raise SettingsError(
-            f"mode is {mode!r}, and whether '{monitor}' should rise or fall is not "
-            "known. Give mode='max' or mode='min'."
+            f"monitor is {monitor!r}, and mode is {mode!r}: whether it should rise or "
+            f"fall is not known. Known are {', '.join(RISING + FALLING)}, each also "
+            "with val_ before it; of a metric of your own tell it in Python, by "
+            "mode='max' or mode='min'."
         )
     return 1 if mode == "max" else -1

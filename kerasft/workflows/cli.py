@@ -8,7 +8,6 @@ command runs.
 
 import json
 import os
-import re
 import sys
 from argparse import ArgumentError
 from importlib import import_module
@@ -19,7 +18,7 @@ import kerasft
 from kerasft._errors import KerasftError
 from kerasft.workflows import COMMANDS
 from kerasft.workflows.console import ERRORS
-from kerasft.workflows.flags import parser_of, settings_from
+from kerasft.workflows.flags import parser_of, readable, settings_from
 from kerasft.workflows.quiet import without_remarks
 
 LOST = 3
@@ -40,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         function, _ = _load(name)
         function(settings)
     except ArgumentError as error:
-        return _complain(_readable(error))
+        return _complain(f"{readable(error)}\nSee kerasft COMMAND --help.")
     except KerasftError as error:
         return _complain(error)
     except KeyboardInterrupt:
@@ -116,24 +115,3 @@ def _load(name):
 def _complain(message):
     ERRORS.print(f"kerasft: error: {message}")
     return 2
-
-
-def _readable(error):
-    """A message of jsonargparse, with flags as the user types them."""
-    text = re.sub(r"^Parser key \"(?:\w+\.)?(\w+)\":\s*", _flag, str(error))
-    text = re.sub(r"(required: )(.*)", _flags, text)
-    text = re.sub(r"Does not validate against(.|\n)*Given value: ", "Cannot be ", text)
-    text = re.sub(r"<class '(\w+)'>|typing\.", r"\1", text)
-    text = text.replace("invalid _boolean_type value:", "neither true nor false:")
-    text = text.replace("Problems parsing config: ", "--config: This is no YAML: ")
-    text = text.replace('"<unicode string>", ', "")
-    return text + "\nSee kerasft COMMAND --help."
-
-
-def _flag(match):
-    return f"--{match[1].replace('_', '-')}: "
-
-
-def _flags(match):
-    names = [name.rpartition(".")[2] for name in match[2].split(", ")]
-    return match[1] + ", ".join(f"--{name.replace('_', '-')}" for name in names)

@@ -4,14 +4,16 @@ The export is compared with the task, on rows and on adversarial texts, before i
 its place. The trap: whether it takes pairs of texts is what the run was trained on.
 """
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from kerasft.training.settings import Files, setting
-from kerasft.workflows.console import RESULTS
+from kerasft.workflows.console import ERRORS, RESULTS
 from kerasft.workflows.data_overrides import DataOverrides
 from kerasft.workflows.run_folder import raise_unless_writable
 from kerasft.workflows.trained import open_run
@@ -50,17 +52,32 @@ def export(settings: ExportSettings) -> Path:
     rows = run.job.read_questions(settings.data, columns) if settings.data else None
     task = run.load(settings)
     options = run.job.exporting(columns)
-    task.export(out, rows, signature=settings.signature, **options)
-    _show(out, settings.signature)
+    with _told("Writing the SavedModel, and comparing its answers with the task's"):
+        task.export(out, rows, signature=settings.signature, **options)
+    with _told("Loading it"):
+        import tensorflow as tf
+
+        signatures = tf.saved_model.load(str(out)).signatures
+    _show(signatures, out, settings.signature)
     return out
 
 
-def _show(out, signature):
-    """Print the signatures, and how to load them."""
-    import tensorflow as tf
+@contextmanager
+def _told(what):
+    """Says what takes a while: on a terminal with a clock that runs."""
+    if not ERRORS.is_terminal:
+        ERRORS.print(f"{what} ...")
+        yield
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=ERRORS, transient=True) as progress:
+        progress.add_task(what)
+        yield
 
+
+def _show(signatures, out, signature):
+    """Print the signatures, and how to load them."""
     table = Table("signature", "takes", "gives", box=None)
-    signatures = tf.saved_model.load(str(out)).signatures
     serving_default = signatures["serving_default"]
     for name, function in signatures.items():
         _, takes = function.structured_input_signature

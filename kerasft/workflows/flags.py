@@ -5,6 +5,7 @@ group of the help. The same parser reads and writes YAML recipes, so a recipe an
 command line can say the same things.
 """
 
+import re
 from argparse import ArgumentError
 from dataclasses import MISSING, asdict, fields
 from functools import cache
@@ -109,7 +110,7 @@ def changed(settings: Settings, changes: dict) -> Settings:
     try:
         parsed = _parser(type(settings)).parse_object(values)
     except (ArgumentError, TypeError) as error:
-        raise SettingsError(str(error)) from error
+        raise SettingsError(readable(error)) from error
     return settings_from(type(settings), parsed)
 
 
@@ -122,5 +123,25 @@ def from_yaml(settings: type[Settings], path) -> Settings:
     try:
         parsed = _parser(settings).parse_path(str(path))
     except (ArgumentError, TypeError, OSError) as error:
-        raise SettingsError(f"{path}: {error}") from error
+        raise SettingsError(f"{path}: {readable(error)}") from error
     return settings_from(settings, parsed)
+
+
+def readable(error) -> str:
+    """A message of jsonargparse, with flags as the user types them."""
+    text = re.sub(r"^Parser key \"(?:\w+\.)?(\w+)\":\s*", _flag, str(error))
+    text = re.sub(r"(required: )(.*)", _flags, text)
+    text = re.sub(r"Does not validate against(.|\n)*Given value: ", "Cannot be ", text)
+    text = re.sub(r"<class '(\w+)'>|typing\.", r"\1", text)
+    text = text.replace("invalid _boolean_type value:", "neither true nor false:")
+    text = text.replace("Problems parsing config: ", "--config: This is no YAML: ")
+    return text.replace('"<unicode string>", ', "")
+
+
+def _flag(match):
+    return f"--{match[1].replace('_', '-')}: "
+
+
+def _flags(match):
+    names = [name.rpartition(".")[2] for name in match[2].split(", ")]
+    return match[1] + ", ".join(f"--{name.replace('_', '-')}" for name in names)

@@ -15,6 +15,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import PathFinder
 from pathlib import Path
 
+RETRACED = "triggered tf.function retracing"  # As several models do, one after another.
 REMARK = re.compile(rb"WARNING: All log messages before absl|[IW]\d{4} \d\d:")
 NO_DRIVER = re.compile(rb"E\d{4} .*failed call to cuInit")
 DRIVER = Path("/dev/nvidiactl")
@@ -45,6 +46,7 @@ def _load(execute, module):
     with _held_back():
         execute(module)
         module.config.list_physical_devices()
+    module.get_logger().addFilter(lambda told: RETRACED not in told.getMessage())
 
 
 @contextmanager

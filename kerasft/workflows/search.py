@@ -141,6 +141,7 @@ class _Search:
         """Run them."""
         most = min(self.settings.trials, getattr(self.oracle, "size", 10**9))
         with Screen(most, self.settings.jobs) as screen:
+            screen.go_on(self._found())
             try:
                 while self._begin() or self.running:
                     screen.show(self._found())

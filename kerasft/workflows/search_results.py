@@ -153,7 +153,17 @@ def finish(found: Found, settings_class: type):
     (folder / PLOT).write_bytes(figure_to_png(figure))
     recipe = from_yaml(settings_class, best / run_folder.RECIPE)
     text = to_yaml(recipe, without=("out", "tensorboard"))
-    run_folder.write_text(folder / BEST_RECIPE, text)
+    run_folder.write_text(folder / BEST_RECIPE, f"# {_told(found)}\n{text}")
+
+
+def _told(found):
+    """The best trial in a line."""
+    best = found.best
+    values = ", ".join(f"{name} {value}" for name, value in best["values"].items())
+    return (
+        f"The best of {len(found.trials)} trials: {values}: {found.monitor} "
+        f"{best['score']:.5g}"
+    )
 
 
 def _short(value):

@@ -46,6 +46,15 @@ class Screen:
     def __exit__(self, *error):
         self._live.stop()
 
+    def go_on(self, found):
+        """Say what has ended before, if anything has."""
+        self._told = {one["id"] for one in found.trials if one["state"] != "running"}
+        if self._told:
+            RESULTS.print(
+                f"Going on: {len(self._told)} of {self.most} trials at most ended "
+                "before."
+            )
+
     def show(self, found):
         """Show a `Found`."""
         ended = [one for one in found.trials if one["state"] != "running"]

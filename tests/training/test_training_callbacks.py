@@ -85,7 +85,7 @@ def test_usual_names_need_no_mode(monitor, tmp_path):
 
 @pytest.mark.parametrize("settings", [{"monitor": "val_zeal"}, {"mode": "best"}])
 def test_an_unknown_direction_is_refused(settings, tmp_path):
-    with pytest.raises(SettingsError, match="Give mode='max'"):
+    with pytest.raises(SettingsError, match="monitor is .*accuracy, f1.*by mode='max'"):
         kft.BestCheckpoint(tmp_path, **settings)
 
 

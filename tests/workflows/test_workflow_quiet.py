@@ -37,3 +37,26 @@ def test_all_is_shown_where_the_loading_fails(capfd):
         os.write(2, REMARKS)
         raise ImportError
     assert capfd.readouterr().err.encode() == REMARKS
+
+
+SEVERAL = """
+from kerasft.workflows.quiet import without_remarks
+without_remarks()
+import tensorflow as tf
+def traced():
+    return tf.function(lambda x: x + 1)
+for _ in range(8):
+    tf.function(lambda x: x)(tf.zeros(1))
+again = traced()
+for size in range(9):
+    again(tf.zeros(size))
+tf.get_logger().warning("told")
+"""
+
+
+def test_that_several_models_are_traced_is_no_warning_and_others_are(tmp_path):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-c", SEVERAL]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True)
+    assert done.returncode == 0
+    assert b"told" in done.stderr and b"retracing" not in done.stderr

@@ -84,7 +84,9 @@ def test_a_grid_tries_everything_once_and_keeps_the_best(fake, tmp_path):
     assert in_order(fake()) == in_order(everything)
     assert found.best["values"] == {"learning_rate": 1e-2, "batch_size": 16}
     assert found.best["score"] == 0
-    recipe = yaml.safe_load((out / "best.yaml").read_text())
+    text = (out / "best.yaml").read_text()
+    assert text.startswith("# The best of 6 trials: learning_rate 0.01, batch_size 16")
+    recipe = yaml.safe_load(text)
     assert recipe["batch_size"] == 16 and float(recipe["learning_rate"]) == 1e-2
     assert not {"out", "tensorboard", "space"} & set(recipe)
     weights = list(out.rglob("*.safetensors"))
@@ -215,7 +217,7 @@ kft.search(kft.FinetuneSettings(checkpoint="tiny", train="train.csv", out=sys.ar
 
 
 def test_a_search_that_is_stopped_goes_on_with_the_same_trials(
-    fake, tmp_path, monkeypatch
+    fake, tmp_path, monkeypatch, capsys
 ):
     show = Screen.show
 
@@ -231,7 +233,11 @@ def test_a_search_that_is_stopped_goes_on_with_the_same_trials(
         with pytest.raises(KeyboardInterrupt):
             kft.search(settings(tmp_path / "stopped"), space, **how)
     assert len(fake()) == 2
+    capsys.readouterr()
     found = kft.search(settings(tmp_path / "stopped"), space, **how)
+    told = capsys.readouterr().out
+    assert told.startswith("Going on: 2 of 5 trials at most ended before.\n")
+    assert [f"trial {i} (" in told for i in range(5)] == [False] * 2 + [True] * 3
     alone = kft.search(settings(tmp_path / "alone"), space, **how)
     assert len(fake()) == 10
     assert found.trials == alone.trials
