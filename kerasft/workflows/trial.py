@@ -9,6 +9,7 @@ import ctypes
 import json
 import math
 import os
+import re
 import signal
 import sys
 import time
@@ -22,6 +23,12 @@ from kerasft.workflows.run_folder import RECIPE, logs_of, write_json
 VALUES, RESULT, LOG = "values.json", "result.json", "log.txt"
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux.
 LONGEST_REASON = 300
+# Of TensorFlow an exception of its own, of JAX a word in one for everything.
+EXHAUSTED = re.compile("^ResourceExhaustedError|RESOURCE_EXHAUSTED")
+ALLOCATED = re.compile(
+    r"OOM when allocating tensor with shape\[[\d,]*\] and type \w+"
+    r"|Out of memory (?:while trying to allocate|allocating) [\w.]+( bytes)?"
+)
 
 
 def main(folder: str):
@@ -97,8 +104,9 @@ def reason_of(error: Exception) -> str:
     """Why there is no score, in one short line."""
     text = " ".join(str(error).split())
     kind = type(error).__name__
-    if isinstance(error, MemoryError) or kind == "ResourceExhaustedError":
-        text = f"out of memory: {text}"
+    if isinstance(error, MemoryError) or EXHAUSTED.search(f"{kind} {text}"):
+        what = ALLOCATED.search(text)  # Rather than where in the graph it was.
+        text = f"out of memory: {what[0] if what else text}"
     elif isinstance(error, FloatingPointError):
         text = f"not a number: {text}"
     elif not isinstance(error, KerasftError):

@@ -379,6 +379,13 @@ def test_reasons_are_short_and_say_what_kind():
         pass
 
     assert reason_of(ResourceExhaustedError("a\nb")) == "out of memory: a b"
+    places = "Detected at node mul_6 defined at (most recent call last): " + "x" * 400
+    what = "OOM when allocating tensor with shape[4096,128] and type float"
+    told = ResourceExhaustedError(f"{places}\n\n{what} on /job:localhost by mklcpu")
+    assert reason_of(told) == f"out of memory: {what}"
+    what = "Out of memory allocating 4000000000000 bytes"  # JAX
+    told = RuntimeError(f"RESOURCE_EXHAUSTED: {what}.")
+    assert reason_of(told) == f"out of memory: {what}"
     assert reason_of(MemoryError("x")) == "out of memory: x"
     assert reason_of(FloatingPointError("nan")) == "not a number: nan"
     assert reason_of(SettingsError("mend it")) == "mend it"
