@@ -25,14 +25,36 @@ class Archived:
     """Mixin of a `Task`: `save("task.keras")` and `keras.saving.load_model`.
 
     Attribute `made_with` holds the size of the head and the task's own arguments; a
-    task without it has no such file.
+    task without it has no such file. `kept_attributes` names more that is plain data.
     """
 
     made_with = None
+    kept_attributes = ()
 
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)
         keras.saving.register_keras_serializable("kerasft")(cls)
+
+    def form(self):
+        """What `from_form` makes the task of, as plain data; None: of nothing."""
+        return self.made_with
+
+    @classmethod
+    def from_form(cls, form, backbone, tokenizer):
+        """A task with a new head.
+
+        Args:
+            form: as of `form`.
+            backbone: made anew.
+            tokenizer: the task's.
+        """
+        arguments = _tuples(form["arguments"])
+        options = cls.head_options(arguments) if form["options"] else {}
+        build = backbone.family.heads[cls.head_name].build
+        head = build(backbone.config, form["size"], **options)
+        task = cls(backbone, head, tokenizer, **arguments)
+        task.made_with = form
+        return task
 
     def get_config(self):
         """All that `from_config` needs, as plain data.
@@ -40,7 +62,8 @@ class Archived:
         Raises:
             SettingsError: the task is none that can be made anew from it.
         """
-        if self.made_with is None:
+        form = self.form()
+        if form is None:
             raise SettingsError(
                 f"A {type(self).__name__} has no .keras file. Save its weights "
                 "(save_weights), or the whole of it with save_pretrained."
@@ -48,7 +71,8 @@ class Archived:
         tokenizer = self.whole_tokenizer
         stack = self._stack
         return {
-            **self.made_with,
+            "form": form,
+            "kept": {name: getattr(self, name) for name in self.kept_attributes},
             "config": self.adapter_notes()["config"],
             "precision": self.backbone.dtype_policy.name,
             "tokenizer": {
@@ -72,14 +96,12 @@ class Archived:
         content = config["config"]
         family = family_of(content)
         sizes = from_json(family, content, "task.keras")
-        arguments = _tuples(config["arguments"])
-        head_of = family.heads[cls.head_name]
         with precision_policy(config["precision"]):
             backbone = family.new_backbone(sizes, initializer="zeros")
-            options = cls.head_options(arguments) if config["options"] else {}
-            head = head_of.build(sizes, config["size"], **options)
-            task = cls(backbone, head, _tokenizer(config), **arguments)
-        task.made_with = {key: config[key] for key in ("size", "arguments", "options")}
+            task = cls.from_form(config["form"], backbone, _tokenizer(config))
+        for name, value in config["kept"].items():
+            if name in cls.kept_attributes:
+                setattr(task, name, value)
         task.fresh_weights = tuple(config["fresh_weights"])
         if config["quantised"]:
             task.quantize_base(config["quantised"])

@@ -63,6 +63,7 @@ class CausalLM(Generating, ScoringChoices, PlainTextTask):
     """
 
     head_name = "causal_lm"
+    kept_attributes = ("generation_config",)
 
     def __init__(
         self,

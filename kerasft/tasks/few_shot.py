@@ -23,9 +23,10 @@ from kerasft.tasks.labels import label_names
 from kerasft.tasks.loading import precision_policy
 from kerasft.tasks.text_classifier import TextClassifier
 from kerasft.tasks.text_embedder import TextEmbedder
+from kerasft.tasks.vector_archive import VectorArchive
 
 
-class FewShotClassifier(TextClassifier):
+class FewShotClassifier(VectorArchive, TextClassifier):
     """Logits (batch, labels) of texts, from their vectors.
 
     `fit_rows` is the recipe for a few rows; `compile` and `fit` train all weights at

@@ -86,6 +86,7 @@ class PlainTextTask(Task):
             backbone = family.new_backbone(config)
             head = family.heads[cls.head_name].build(config, config.vocab_size)
             task = cls(backbone, head, tokenizer, **options)
+        task.made_with = HeadPlan(config, config.vocab_size, options).as_data()
         task.fresh_weights = tuple(pretrained.weights_of(head))
         return task
 

@@ -7,14 +7,13 @@ Both are trained at once, and share their embedding tables where those are alike
 Source: Clark et al. 2020 (arXiv:2003.10555), sections 2 and 3.1.
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 import keras
 import numpy as np
 from keras import ops
 
-from kerasft._errors import CheckpointError, SettingsError
+from kerasft._errors import SettingsError
 from kerasft.checkpoints.folders import atomic_folder
 from kerasft.checkpoints.locate import locate
 from kerasft.checkpoints.tensors import TensorReader
@@ -22,9 +21,15 @@ from kerasft.data.documents import documents_of, passages_of
 from kerasft.data.masking import MaskedPassages
 from kerasft.data.pieces import cut
 from kerasft.models import pretrained
+from kerasft.models.config import from_json, to_json
 from kerasft.objectives import losses, metrics
 from kerasft.tasks.feeding import Fed
-from kerasft.tasks.masked_lm import MaskedLM
+from kerasft.tasks.generator import (
+    generator_config,
+    load_generator,
+    narrower,
+    new_generator,
+)
 from kerasft.tasks.masked_task import MaskedTask
 
 FOLDER = "generator"  # In the discriminator's folder.
@@ -99,6 +104,23 @@ class ReplacedTokenDetection(MaskedTask):
             fresh = load_generator(task, TensorReader(place))
         task.fresh_weights += tuple(f"{FOLDER}/{path}" for path in fresh)
         return task
+
+    def form(self):
+        """As of other tasks, with the generator's config."""
+        form, own = super().form(), self.generator.backbone
+        if form is None:
+            return None
+        config = to_json(own.family, own.config, "ForMaskedLM")
+        arguments = form["arguments"] | {"generator": config}
+        return form | {"arguments": arguments}
+
+    @classmethod
+    def from_form(cls, form, backbone, tokenizer):
+        """As of other tasks."""
+        told = form["arguments"]
+        generator = from_json(backbone.family, told["generator"], "task.keras")
+        arguments = told | {"generator": generator}
+        return super().from_form(form | {"arguments": arguments}, backbone, tokenizer)
 
     def save_pretrained(self, folder):
         """Write the discriminator's Hugging Face folder, the generator's inside it.
@@ -227,65 +249,3 @@ class ReplacedTokenDetection(MaskedTask):
     def described(self, logits):
         """Of each row the probabilities that its tokens do not belong there."""
         return [(0.5 * (1 + np.tanh(0.5 * row))).tolist() for row in logits]
-
-
-def generator_config(folder, family):
-    """The config of a generator's folder.
-
-    Raises:
-        CheckpointError: it is of another family than the discriminator's `family`.
-    """
-    its_family, config = pretrained.read_config(folder)
-    if its_family is not family:
-        raise CheckpointError(
-            f"{folder}: is a generator of {its_family.model_type}, the discriminator "
-            f"is of {family.model_type}. Give two that are of one family."
-        )
-    return config
-
-
-def narrower(config, share):
-    """A config with fewer attention heads, and narrower in proportion.
-
-    Raises:
-        SettingsError: `share` is not in (0, 1].
-    """
-    if not 0 < share <= 1:
-        raise SettingsError(f"generator_share is {share}; it must be in (0, 1].")
-    heads = max(1, round(share * config.num_heads))
-    return replace(
-        config,
-        num_heads=heads,
-        hidden_size=heads * config.hidden_size // config.num_heads,
-        intermediate_size=heads * config.intermediate_size // config.num_heads,
-    )
-
-
-def new_generator(config, backbone, tokenizer):
-    """A `MaskedLM` with random weights; the backbone's tables, if they are alike."""
-    family = backbone.family
-    sizes = ("vocab_size", "embedding_size", "max_position_embeddings")
-    alike = [getattr(config, n) == getattr(backbone.config, n) for n in sizes]
-    alike.append(config.type_vocab_size == backbone.config.type_vocab_size)
-    shared = backbone.embedding if all(alike) else None
-    own = family.new_backbone(config, shared=shared)
-    head = family.heads[MaskedLM.head_name].build(config, config.vocab_size)
-    return MaskedLM(own, head, tokenizer, name="generator")
-
-
-def load_generator(task, reader):
-    """Fill the generator; shared tables stay the discriminator's.
-
-    Returns:
-        Paths of the head's weights that the file does not have.
-    """
-    generator = task.generator
-    own = {id(weight) for weight in task.backbone.weights}
-    shared = [weight for weight in generator.weights if id(weight) in own]
-    kept = [ops.convert_to_numpy(weight) for weight in shared]
-    report = pretrained.load_weights(
-        reader, generator.backbone, generator.head_name, generator.head
-    )
-    for weight, value in zip(shared, kept, strict=True):
-        weight.assign(value)
-    return report.fresh

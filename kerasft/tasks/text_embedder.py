@@ -24,6 +24,7 @@ from kerasft.tasks.exporting import export_text_embedder
 from kerasft.tasks.feeding import Fed
 from kerasft.tasks.loading import precision_policy
 from kerasft.tasks.task import Task
+from kerasft.tasks.vector_archive import VectorArchive
 
 METRICS = {
     "ranking": metrics.RetrievalAccuracy,
@@ -35,7 +36,7 @@ METRICS = {
 }
 
 
-class TextEmbedder(Task):
+class TextEmbedder(VectorArchive, Task):
     """Vectors (batch, size) of texts; of ids (batch, columns, length) one for each.
 
     Args:

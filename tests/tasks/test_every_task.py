@@ -211,6 +211,30 @@ def test_what_is_saved_loads_with_the_same_numbers(name, task, tmp_path):
     assert_same_answers(*answers, rtol=0, atol=0)
 
 
+def test_its_archive_gives_the_same_task_and_its_adapter_trains_on(
+    name, folder, tmp_path
+):
+    rows, task = ROWS[name](9), made(name, folder)
+    task.add_adapter(kft.LoRA(rank=2, targets="all-linear"), "mine")
+    task.compile(kft.AdamW(1e-2), run_eagerly=True)
+    task.train_on_batch(*next(iter(task.dataset(rows, 9, training=True))))
+    task.save(tmp_path / "task.keras")
+    again = keras.saving.load_model(tmp_path / "task.keras")
+    assert type(again) is type(task) and again.active_adapter == "mine"
+    assert_same_answers(
+        task.predict_rows(rows), again.predict_rows(rows), rtol=1e-5, atol=1e-6
+    )
+    before = [keras.ops.convert_to_numpy(w) for w in again.trainable_weights]
+    again.compile(kft.AdamW(1e-2), run_eagerly=True)
+    again.train_on_batch(*next(iter(again.dataset(rows, 9, training=True))))
+    moved = [
+        abs(keras.ops.convert_to_numpy(w) - old).max() > 0
+        for w, old in zip(again.trainable_weights, before, strict=True)
+        if "lora" in w.path
+    ]
+    assert moved and all(moved)
+
+
 def test_saving_again_gives_the_same_bytes(name, task, tmp_path):
     task.save_pretrained(tmp_path / "one")
     again = TASKS[name].from_pretrained(tmp_path / "one")
