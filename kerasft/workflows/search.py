@@ -2,13 +2,11 @@
 
 A recipe and a space in; the best run, its recipe and a table of all trials out (what
 lies where: `search_results`). One process holds KerasTuner's oracle and hands trials to
-`jobs` processes, one each: so no memory grows, what kills a trial kills no search, and
-no port is open. The trap: what lies in the folder must tell at any moment how to go
+`jobs` processes, one each: so no memory grows, and what kills a trial kills no search.
+Other machines may ask the oracle, too: `search_cluster`. The trap: what lies in the folder must tell at any moment how to go
 on, for a search takes hours and may be killed.
 """
 
-import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -19,28 +17,23 @@ from kerasft.training.settings import at_least, setting
 from kerasft.workflows import run_folder
 from kerasft.workflows.console import RESULTS, as_text
 from kerasft.workflows.finetune import FinetuneSettings
-from kerasft.workflows.flags import changed, to_yaml
+from kerasft.workflows.flags import to_yaml
 from kerasft.workflows.job import raise_if_foreign
 from kerasft.workflows.jobs import JOBS
-from kerasft.workflows.search_oracle import oracle_of, values_of
+from kerasft.workflows.search_cluster import CHIEF, WORKER, role, serve
+from kerasft.workflows.search_oracle import oracle_of
 from kerasft.workflows.search_results import (
     BEST_RECIPE,
+    SETTINGS,
     Found,
     finish,
-    found_in,
-    remove_weights,
-    trial_folder,
+    other_settings,
 )
-from kerasft.workflows.search_screen import Screen
 from kerasft.workflows.search_space import Space
+from kerasft.workflows.search_work import Search
+from kerasft.workflows.search_worker import Worker
 from kerasft.workflows.training_rows import read_training_rows
 from kerasft.workflows.trial import direction_of
-from kerasft.workflows.trial_processes import places, start
-
-SETTINGS = "search.yaml"
-MAY_DIFFER = ("trials", "jobs", "keep_all")
-"""Settings that a search that goes on may have others of."""
-PAUSE = 0.2  # seconds between two looks at the trials
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +73,7 @@ class SearchSettings(FinetuneSettings):
 
 def search(
     settings: FinetuneSettings, space: dict | Callable | None = None, **options
-) -> Found:
+) -> Found | None:
     """Search the settings that score best on validation rows.
 
     Killed, it goes on where it was by the same call; a finished one is not overwritten.
@@ -91,6 +84,9 @@ def search(
         space: as in a recipe, or a function that takes `hp` and gives a dict of
             settings.
         **options: of `SearchSettings`: `algorithm`, `trials`, `jobs`, `keep_all`.
+
+    Returns:
+        What was found; on a worker of another machine None.
 
     Raises:
         KerasftError: settings, space or rows that do not fit, before the first trial;
@@ -106,12 +102,16 @@ def search(
         declare = checked.declare
         if settings.algorithm == "grid":
             checked.raise_unless_countable()
+    if role() == WORKER:
+        return Worker(settings, declare, sign).work()
     folder = _claim(settings)
     _raise_unless_scored(run)
-    oracle = oracle_of(settings, declare, sign, folder)
+    oracle, tuner = oracle_of(settings, declare, sign, folder)
     run_folder.write_text(folder / SETTINGS, to_yaml(settings))
     _write_experiment(settings, oracle, folder)
-    found = _Search(settings, declare, sign, folder, oracle).work()
+    if role() == CHIEF:
+        serve(tuner)
+    found = Search(settings, declare, sign, folder, oracle).work()
     if found.best is None:
         reasons = "\n".join(f"trial {t['id']}: {t['reason']}" for t in found.trials)
         raise SettingsError(
@@ -125,100 +125,6 @@ def search(
         f"  kerasft finetune --config {found.recipe} --out FOLDER"
     )
     return found
-
-
-class _Search:
-    """The trials of one search, until the oracle has no more."""
-
-    def __init__(self, settings, declare, sign, folder, oracle):
-        self.settings, self.declare, self.sign = settings, declare, sign
-        self.folder, self.oracle = folder, oracle
-        self.places = places(settings.jobs)
-        self.running = {}  # place -> Running
-        self.refusals = set()
-
-    def work(self) -> Found:
-        """Run them."""
-        most = min(self.settings.trials, getattr(self.oracle, "size", 10**9))
-        with Screen(most, self.settings.jobs) as screen:
-            screen.go_on(self._found())
-            try:
-                while self._begin() or self.running:
-                    screen.show(self._found())
-                    if not self._end():
-                        time.sleep(PAUSE)
-                screen.show(self._found())
-            finally:
-                for one in self.running.values():
-                    one.stop()
-        return self._found()
-
-    def _begin(self):
-        """Give each free place a trial; whether one was given."""
-        began = False
-        for place, variables in enumerate(self.places):
-            if place in self.running:
-                continue
-            trial = self.oracle.create_trial(f"place {place}")
-            if trial.status != "RUNNING":
-                continue
-            recipe, values = self._recipe(trial)
-            self.running[place] = start(trial, recipe, values, variables)
-            began = True
-        return began
-
-    def _recipe(self, trial):
-        """The settings of a trial's run, and the values that people are told."""
-        run = self.settings.run
-        changes = dict(self.declare(trial.hyperparameters))
-        place = trial_folder(self.folder, trial.trial_id)
-        logs = run_folder.logs_of(run.tensorboard, self.folder)
-        changes |= {"out": str(place), "tensorboard": f"{logs}/{trial.trial_id}"}
-        if self.settings.algorithm == "hyperband":
-            changes["epochs"] = trial.hyperparameters.values["tuner/epochs"]
-        return changed(run, changes), values_of(trial)
-
-    def _end(self):
-        """Tell the oracle of trials that have ended; whether there were any."""
-        ended = {
-            place: (one.trial, result)
-            for place, one in self.running.items()
-            if (result := one.result()) is not None
-        }
-        for place, (trial, result) in ended.items():
-            del self.running[place]
-            score = result.get("score")
-            if score is None:
-                trial.status, trial.message = "FAILED", result["reason"]
-            else:
-                trial.status = "COMPLETED"
-                monitor = self.settings.monitor
-                self.oracle.update_trial(trial.trial_id, {monitor: score}, step=0)
-            self.oracle.end_trial(trial)
-            found = self._found()
-            found.write()
-            if not self.settings.keep_all:
-                remove_weights(found)
-            self._stop_if_refused(result, found)
-        return bool(ended)
-
-    def _stop_if_refused(self, result, found):
-        """What refuses the first two trials in the same words is no trial's value."""
-        self.refusals.add(result["reason"] if result.get("refused") else None)
-        ended = [one for one in found.trials if one["state"] != "running"]
-        if len(ended) != 2 or len(self.refusals) > 1 or None in self.refusals:
-            return
-        for one in self.running.values():
-            one.stop()
-        shutil.rmtree(self.folder)  # It holds nothing but refusals.
-        raise SettingsError(
-            f"The first two trials were refused, as all would be: {ended[0]['reason']}"
-        )
-
-    def _found(self):
-        told = {name: values_of(trial) for name, trial in self.oracle.trials.items()}
-        monitor = self.settings.monitor
-        return found_in(self.oracle, self.folder, monitor, self.sign, told)
 
 
 def _write_experiment(settings, oracle, folder):
@@ -261,28 +167,21 @@ def _claim(settings):
             f"out is {settings.out}, which holds a finished search. Choose another "
             "folder, or remove this one first."
         )
-    before = folder / SETTINGS
-    if not before.exists():
+    if not (folder / SETTINGS).exists():
         if folder.exists() and any(folder.iterdir()):
             raise SettingsError(
                 f"out is {settings.out}, which is not empty and no search. Choose "
                 "another folder."
             )
         return folder
-    lines = [
-        set(_compared(text)) for text in (before.read_text("utf-8"), to_yaml(settings))
-    ]
-    if lines[0] != lines[1]:
+    differing = other_settings(folder, settings)
+    if differing:
         raise SettingsError(
             f"out is {settings.out}, which holds an unfinished search with other "
-            f"settings ({'; '.join(sorted(lines[0] - lines[1]))}). Give the same, or "
-            "choose another folder."
+            f"settings ({'; '.join(differing)}). Give the same, or choose another "
+            "folder."
         )
     return folder
-
-
-def _compared(text):
-    return [line for line in text.split("\n") if line.split(":")[0] not in MAY_DIFFER]
 
 
 def _raise_unless_scored(run):

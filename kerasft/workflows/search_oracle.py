@@ -7,6 +7,7 @@ are mended here, so that a search that is killed at any moment goes on.
 import itertools
 import json
 import shutil
+import tempfile
 import warnings
 from contextlib import redirect_stdout
 from io import StringIO
@@ -14,16 +15,44 @@ from pathlib import Path
 
 from kerasft._errors import SettingsError
 from kerasft.workflows import run_folder
+from kerasft.workflows.search_cluster import keep_at_work
 
 ORACLE = "oracle"
 
 
 def oracle_of(settings, declare, sign, folder):
-    """KerasTuner's oracle, as it was where the search goes on.
+    """KerasTuner's oracle, as it was where the search goes on, and its tuner.
 
     Raises:
         SettingsError: `declare` tells of another space than before.
     """
+    oracle = _new(settings, sign)
+    tuner = _tuner(oracle, declare, folder)
+    tuner.save = lambda: None  # Else it would not ask for the space when it goes on.
+    if not oracle.get_space().space:
+        raise SettingsError("The space is empty: its function asks `hp` for nothing.")
+    path = folder / ORACLE / "oracle.json"
+    if path.exists():
+        _reload(oracle, path)
+    return oracle, tuner
+
+
+def client_of(settings, declare, sign):
+    """What asks the chief that the environment names, in place of an oracle."""
+    with tempfile.TemporaryDirectory() as place:  # The chief's folder is its own.
+        return _tuner(_new(settings, sign), declare, place).oracle
+
+
+def _tuner(oracle, declare, folder):
+    import keras_tuner
+
+    with redirect_stdout(StringIO()):
+        return keras_tuner.engine.base_tuner.BaseTuner(
+            oracle, hypermodel=declare, directory=str(folder), project_name=ORACLE
+        )
+
+
+def _new(settings, sign):
     import keras_tuner
 
     kinds = {
@@ -44,15 +73,6 @@ def oracle_of(settings, declare, sign, folder):
     oracle = _kept(kinds[settings.algorithm])(**options)
     oracle.max_trials = settings.trials
     oracle.verbose = 0
-    with redirect_stdout(StringIO()):
-        keras_tuner.engine.base_tuner.BaseTuner(
-            oracle, hypermodel=declare, directory=str(folder), project_name=ORACLE
-        )
-    if not oracle.get_space().space:
-        raise SettingsError("The space is empty: its function asks `hp` for nothing.")
-    path = folder / ORACLE / "oracle.json"
-    if path.exists():
-        _reload(oracle, path)
     return oracle
 
 
@@ -72,6 +92,7 @@ def _reload(oracle, path):
         if place.name.removeprefix("trial_") not in known["start_order"]:
             shutil.rmtree(place)
     oracle.reload()
+    keep_at_work(oracle, known["ongoing_trials"])
     # In their order, on which the last digits of a Gaussian process depend.
     oracle.trials = {name: oracle.trials[name] for name in oracle.start_order}
     if oracle.get_space().get_config()["space"] != json.loads(json.dumps(asked)):

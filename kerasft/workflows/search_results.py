@@ -21,6 +21,9 @@ from kerasft.workflows import run_folder
 from kerasft.workflows.flags import from_yaml, to_yaml
 from kerasft.workflows.trial import RESULT
 
+SETTINGS = "search.yaml"
+MAY_DIFFER = ("trials", "jobs", "keep_all")
+"""Settings that a search that goes on may have others of."""
 TRIALS, BEST, BEST_RECIPE = "trials.json", "best", "best.yaml"
 PLOT = "scores.png"
 WEIGHTS = "*.safetensors"
@@ -114,6 +117,17 @@ def found_in(oracle, folder: Path, monitor: str, sign: int, told: dict) -> Found
             }
         )
     return Found(folder, trials, monitor, sign)
+
+
+def other_settings(folder: Path, settings) -> list[str]:
+    """Lines of a search's recipe in its folder that these settings do not have."""
+
+    def compared(text):
+        lines = text.split("\n")
+        return {line for line in lines if line.split(":")[0] not in MAY_DIFFER}
+
+    known = compared((folder / SETTINGS).read_text("utf-8"))
+    return sorted(known - compared(to_yaml(settings)))
 
 
 def trial_folder(folder: Path, name: str) -> Path:
