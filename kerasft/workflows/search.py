@@ -3,8 +3,7 @@
 A recipe and a space in; the best run, its recipe and a table of all trials out (what
 lies where: `search_results`). One process holds KerasTuner's oracle and hands trials to
 `jobs` processes, one each: so no memory grows, and what kills a trial kills no search.
-Other machines may ask the oracle, too: `search_cluster`. The trap: what lies in the folder must tell at any moment how to go
-on, for a search takes hours and may be killed.
+Other machines may ask the oracle, too: `search_cluster`.
 """
 
 from collections.abc import Callable
