@@ -92,7 +92,8 @@ def search(
             or no trial came to its end.
     """
     settings = _with_options(settings, space, options)
-    run = settings.run
+    run, place = settings.run, role()
+    folder = None if place == WORKER else _claim(settings)  # Quick, so first.
     raise_if_foreign(run, run.job, JOBS.values())
     sign = direction_of(run.monitor)
     declare = space
@@ -101,14 +102,13 @@ def search(
         declare = checked.declare
         if settings.algorithm == "grid":
             checked.raise_unless_countable()
-    if role() == WORKER:
+    if place == WORKER:
         return Worker(settings, declare, sign).work()
-    folder = _claim(settings)
     _raise_unless_scored(run)
     oracle, tuner = oracle_of(settings, declare, sign, folder)
     run_folder.write_text(folder / SETTINGS, to_yaml(settings))
     _write_experiment(settings, oracle, folder)
-    if role() == CHIEF:
+    if place == CHIEF:
         serve(tuner)
     found = Search(settings, declare, sign, folder, oracle).work()
     if found.best is None:
