@@ -11,7 +11,9 @@ from kerasft.layers.tracking import open_tracker
 class TiedDense(Dense):
     """A linear layer whose kernel is another layer's table, turned; without bias.
 
-    So an adapter can stand there, though the layer has no weights.
+    So an adapter can stand there, though the layer has no weights. The trap: what a
+    layer is called with may be a tensor of one trace, so the variable itself is shown
+    to it (`see`) before an adapter comes.
 
     Args:
         units: rows of the table.
@@ -79,8 +81,8 @@ class NextTokenHead(keras.layers.Layer):
 
     def call(self, hidden_states, table):
         """Score each token of the vocabulary at each place."""
-        if isinstance(self.decoder, TiedDense):
-            self.decoder.see(table)
+        if isinstance(self.decoder, TiedDense) and self.decoder.adapter is None:
+            return scores_of_rows(table, hidden_states)
         return self.decoder(hidden_states)
 
     def untie(self, kernel):
