@@ -116,4 +116,5 @@ def others(oracle) -> list[str]:
     """Who has a trial, or has not heard yet that there are no more."""
     if role() != CHIEF:
         return []
-    return sorted({*oracle.ongoing_trials, *oracle.tuner_ids})
+    names = {*oracle.ongoing_trials, *oracle.tuner_ids}
+    return sorted(name for name in names if not name.startswith(OWN))

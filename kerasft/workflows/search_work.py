@@ -52,11 +52,11 @@ class Search:
             screen.go_on(self._found())
             try:
                 while self._begin() or self.running or others(self.oracle):
+                    self._tell_of_others()
                     screen.show(self._found())
                     if not self._end():
                         time.sleep(PAUSE)
                     self._take_note()
-                    self._tell_of_others()
                 screen.show(self._found())
             finally:
                 for one in self.running.values():

@@ -66,8 +66,8 @@ def machine(here, tmp_path, monkeypatch):
 
 def ended(process):
     """What a process has said, once it has ended well."""
-    out, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors[-2000:]
+    out, process.told = process.communicate(timeout=120)
+    assert process.returncode == 0, process.told[-2000:]
     return out
 
 
@@ -83,6 +83,7 @@ def test_chief_and_workers_try_what_one_machine_does(machine, tmp_path):
         assert any("asking the chief" in line for line in worker.stderr)
     chief = machine("chief", **slowly)
     said = [ended(process) for process in (*workers, chief)]
+    assert "place 0, worker" not in chief.told  # It waits for others, not for itself.
     counts = [text.count(": trial ") for text in said[:2]]
     assert min(counts) > 0 and sum(counts) < 8  # The chief's machine works, too.
     assert "worker0: the chief has no more trials." in said[0]
