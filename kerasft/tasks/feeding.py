@@ -40,6 +40,9 @@ class Fed(NamedTuple):
 class Feeding(abc.ABC):
     """Mixin of a task that has a `tokenizer` and can `predict` logits."""
 
+    needs_static_shapes = False
+    """Whether batches must have one shape alone; a train step may know better."""
+
     def fed(self, rows):
         """What rows become: a `Fed`.
 

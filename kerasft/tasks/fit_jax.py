@@ -26,7 +26,6 @@ class FitsDevices:
     """Mixin of a train step for `keras.Model`, which sets `item_loss`."""
 
     distribute_strategy = Devices()
-    needs_static_shapes = False
 
     def fit(self, x=None, y=None, **options):
         """As Keras', of batches with any number of rows."""

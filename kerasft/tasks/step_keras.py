@@ -15,7 +15,6 @@ class TrainStep:
     """Keras' own step: no micro batches."""
 
     distribute_strategy = OneDevice()
-    needs_static_shapes = False
 
     def loss_sums(self):
         """What callbacks would watch a fit by.
