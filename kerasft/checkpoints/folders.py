@@ -87,9 +87,9 @@ def atomic_folder(target, mark="config.json", own_files=CHECKPOINT_FILES):
     """Give a new folder that takes the place of `target` when the block succeeds.
 
     If the block fails, `target` is untouched and the new folder is removed (that of a
-    killed process by the next save into `target`). On success
-    everything is on disk (fsync) before the swap. Of an existing `target`, the files
-    that match `own_files` go, all others are kept.
+    killed process by the next save into `target`). On success everything is on disk
+    (fsync) before the swap. Of an existing `target`, the files that match `own_files`
+    go, all others are kept.
 
     Args:
         target: the folder to be; parents are made.

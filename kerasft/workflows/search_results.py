@@ -173,11 +173,15 @@ def finish(found: Found, settings_class: type):
 def _told(found):
     """The best trial in a line."""
     best = found.best
-    values = ", ".join(f"{name} {value}" for name, value in best["values"].items())
     return (
-        f"The best of {len(found.trials)} trials: {values}: {found.monitor} "
+        f"The best of {len(found.trials)} trials: {values_line(best)}: {found.monitor} "
         f"{best['score']:.5g}"
     )
+
+
+def values_line(trial: dict) -> str:
+    """The values of a trial in a line."""
+    return ", ".join(f"{name} {value}" for name, value in trial["values"].items())
 
 
 def _short(value):

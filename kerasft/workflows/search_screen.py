@@ -11,6 +11,7 @@ from rich.progress import (
 )
 
 from kerasft.workflows.console import ERRORS, RESULTS, as_text
+from kerasft.workflows.search_results import values_line
 
 SHOWN = 15
 """Last trials on the screen."""
@@ -83,11 +84,10 @@ def remaining_seconds(ended: list, most: int, jobs: int) -> float | None:
 
 def line_of(one: dict, monitor: str, number: int, most: int) -> str:
     """A trial that has ended, in one line."""
-    values = ", ".join(f"{name} {value}" for name, value in one["values"].items())
     came = f"failed: {one['reason']}"
     if one["state"] == "completed":
         came = f"{monitor} {one['score']:.5g} (epoch {one['epoch']})"
-    return f"trial {one['id']} ({number} of {most} at most): {values}: {came}"
+    return f"trial {one['id']} ({number} of {most} at most): {values_line(one)}: {came}"
 
 
 def _last(found):

@@ -20,7 +20,7 @@ from kerasft.workflows.search_results import (
     trial_folder,
 )
 from kerasft.workflows.search_screen import Screen
-from kerasft.workflows.trial_processes import places, start
+from kerasft.workflows.trial_processes import places, start, take_ended
 
 PAUSE = 0.2  # seconds between two looks at the trials
 
@@ -79,15 +79,10 @@ class Search:
 
     def _end(self):
         """Tell the oracle of trials that have ended; whether there were any."""
-        ended = {
-            place: (one.trial, result)
-            for place, one in self.running.items()
-            if (result := one.result()) is not None
-        }
-        for place, (trial, result) in ended.items():
-            del self.running[place]
+        ended = take_ended(self.running)
+        for trial, result in ended:
             tell(self.oracle, trial, result, self.settings.monitor)
-            self._stop_if_refused(result, self._found())
+            self._stop_if_refused(result)
         return bool(ended)
 
     def _tell_of_others(self):
@@ -111,12 +106,12 @@ class Search:
         if not self.settings.keep_all:
             remove_weights(found)
 
-    def _stop_if_refused(self, result, found):
+    def _stop_if_refused(self, result):
         """What refuses the first two trials in the same words is no trial's value."""
-        self.refusals.add(result["reason"] if result.get("refused") else None)
-        ended = [one for one in found.trials if one["state"] != "running"]
         if role() is not None:
             return  # Others have begun, too.
+        self.refusals.add(result["reason"] if result.get("refused") else None)
+        ended = [one for one in self._found().trials if one["state"] != "running"]
         if len(ended) != 2 or len(self.refusals) > 1 or None in self.refusals:
             return
         for one in self.running.values():

@@ -10,7 +10,7 @@ from kerasft.workflows.search_cluster import NAMES, address, wait_for_chief
 from kerasft.workflows.search_oracle import client_of
 from kerasft.workflows.search_results import SETTINGS, other_settings
 from kerasft.workflows.search_work import recipe_of, tell
-from kerasft.workflows.trial_processes import places, start
+from kerasft.workflows.trial_processes import places, start, take_ended
 
 PAUSE = 0.5  # seconds between two looks at the trials
 
@@ -86,13 +86,8 @@ class Worker:
 
     def _end(self):
         """Tell the chief of trials that have ended; whether there were any."""
-        ended = {
-            place: (one.trial, result)
-            for place, one in self.running.items()
-            if (result := one.result()) is not None
-        }
-        for place, (trial, result) in ended.items():
-            del self.running[place]
+        ended = take_ended(self.running)
+        for trial, result in ended:
             tell(self.oracle, trial, result, self.settings.monitor)
             came = result.get("score", result.get("reason"))
             RESULTS.print(f"{self.name}: trial {trial.trial_id}: {came}")

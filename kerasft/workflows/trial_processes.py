@@ -58,6 +58,23 @@ class Running:
             self.process.wait()
 
 
+def take_ended(running: dict) -> list:
+    """Take the trials that have ended out of those at work.
+
+    Args:
+        running: place -> `Running`.
+
+    Returns:
+        (trial of KerasTuner, what came of it) of each.
+    """
+    results = {place: one.result() for place, one in running.items()}
+    return [
+        (running.pop(place).trial, result)
+        for place, result in results.items()
+        if result is not None
+    ]
+
+
 def start(trial, settings, values: dict, place: dict) -> Running:
     """Start one; what an earlier search has finished is not done again.
 
