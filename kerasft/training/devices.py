@@ -5,13 +5,11 @@ devices together. The trap: asking for devices starts TensorFlow, so set logical
 devices or memory growth before.
 """
 
-import json
-import os
-
 import keras
 
 from kerasft._errors import SettingsError
 from kerasft._registry import Registry
+from kerasft.training.cluster import named_cluster
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
@@ -50,10 +48,10 @@ def strategy(kind: str = "auto", *, split: int | None = None):
         raise_no_split(f"strategy('{kind}', split={split})")
     make = STRATEGIES[kind]
     require_tensorflow("kerasft.strategy")
-    tasks = _tasks(os.environ.get("TF_CONFIG"))
-    if len(tasks) > 1 and kind not in ("auto", "multi_worker"):
+    workers = named_cluster().addresses
+    if len(workers) > 1 and kind not in ("auto", "multi_worker"):
         raise SettingsError(
-            f"TF_CONFIG names {len(tasks)} workers ({', '.join(map(str, tasks[:4]))}), "
+            f"TF_CONFIG names {len(workers)} workers ({', '.join(workers[:4])}), "
             f"and strategy {kind!r} is for one process. Take 'auto' or 'multi_worker', "
             "or unset TF_CONFIG."
         )
@@ -122,7 +120,7 @@ def raise_no_split(what: str):
 
 
 def _auto():
-    if len(_tasks(os.environ.get("TF_CONFIG"))) > 1:
+    if len(named_cluster().addresses) > 1:
         return _multi_worker()
     if tf.config.list_physical_devices("TPU"):
         return _tpu()
@@ -145,7 +143,7 @@ def _mirrored():
 
 def _multi_worker():
     global _workers
-    if not _tasks(os.environ.get("TF_CONFIG")):
+    if not named_cluster().addresses:
         raise SettingsError(
             "strategy is 'multi_worker', but TF_CONFIG names no workers. Start each "
             "process with it, or try it on this machine: kerasft launch --workers 2 -- "
@@ -193,21 +191,3 @@ def _names(*kinds):
     """Names of all devices of the first kind that there is."""
     found = (tf.config.list_logical_devices(kind) for kind in kinds)
     return [device.name for device in next(filter(None, found))]
-
-
-def _tasks(tf_config):
-    """Addresses of all processes that `TF_CONFIG` names.
-
-    Raises:
-        SettingsError: it is no cluster in JSON.
-    """
-    if not tf_config:
-        return []
-    try:
-        cluster = json.loads(tf_config).get("cluster", {})
-        return [task for job in cluster.values() for task in job]
-    except (ValueError, AttributeError, TypeError) as error:
-        raise SettingsError(
-            f"TF_CONFIG is {tf_config:.200}, which is no cluster in JSON. Unset it to "
-            "train on this machine alone."
-        ) from error

@@ -5,13 +5,13 @@ In: `TF_CONFIG` as `kerasft launch` and clusters give it, or Keras' own variable
 joined before JAX is asked for anything.
 """
 
-import json
 import os
 
 import jax
 import keras
 
 from kerasft._errors import SettingsError
+from kerasft.training.cluster import named_cluster
 
 ADDRESSES = "KERAS_DISTRIBUTION_JOB_ADDRESSES"
 
@@ -74,22 +74,8 @@ def _named():
     """What joins the processes of the environment; None where it names no others."""
     if os.environ.get(ADDRESSES):
         return ()  # Keras reads it, and its like, itself.
-    told = os.environ.get("TF_CONFIG")
-    place = _of_tf_config(told) if told else None
-    return None if place is None or place[1] == 1 else place
-
-
-def _of_tf_config(told):
-    """Addresses, how many processes, and which of them this is."""
-    try:
-        content = json.loads(told)
-        jobs, task = content["cluster"], content["task"]
-        everyone = [(job, i) for job in sorted(jobs) for i in range(len(jobs[job]))]
-        number = everyone.index((task["type"], int(task["index"])))
-        addresses = [jobs[job][i] for job, i in everyone]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SettingsError(
-            f"TF_CONFIG is {told!r}; it must hold a cluster of workers and a task of "
-            "it, as `kerasft launch` writes it."
-        ) from error
-    return ",".join(addresses), len(addresses), number
+    cluster = named_cluster()
+    count = len(cluster.addresses)
+    if count < 2:
+        return None
+    return ",".join(cluster.addresses), count, cluster.number

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import keras
 
-from kerasft._errors import SettingsError
+from kerasft._errors import CheckpointError, SettingsError
 from kerasft.tasks.step import batches_of
 from kerasft.training import snapshot
 from kerasft.training.devices import is_chief, several_workers
@@ -53,7 +53,8 @@ class Resume(keras.callbacks.Callback):
     Raises:
         SettingsError: numbers out of bounds; when the fit begins: another process uses
             the folder, or data or settings have changed, all of them listed.
-        CheckpointError: when the fit begins: the snapshot is of another model.
+        CheckpointError: when the fit begins: the snapshot is of another model, or
+            there are some and none is intact.
     """
 
     def __init__(
@@ -113,9 +114,7 @@ class Resume(keras.callbacks.Callback):
         self._epochs = epochs
         self._state = FitState(model, others)
         self._print = fingerprint(model, data, epochs)
-        self._found, problems = snapshot.newest(self.folder)
-        for problem in problems:
-            warnings.warn(f"{problem} An earlier snapshot is used.", stacklevel=2)
+        self._found = self._newest()
         place = (0, 0)
         if self._found is not None:
             self._compare(self._found.state["fingerprint"])
@@ -123,12 +122,25 @@ class Resume(keras.callbacks.Callback):
         passing = others and batches_of(data) is None and place[0] < epochs
         self._replay = Replay(model, place, batches_of(data), passes_epochs=passing)
 
+    def _newest(self):
+        """The newest snapshot that is intact; None if there has been none."""
+        found, problems = snapshot.newest(self.folder)
+        if problems and found is None:
+            told = "\n  ".join(problems)
+            raise CheckpointError(
+                f"{self.folder}: no snapshot of this fit is intact:\n  {told}\nNothing "
+                "was changed. Put one back, or delete the folder to begin anew."
+            )
+        for problem in problems:
+            warnings.warn(f"{problem} An earlier snapshot is used.", stacklevel=2)
+        return found
+
     def _compare(self, then):
         """Refuse to go on with something else, or warn."""
         found = differences(then, self._print)
         if not found:
             return
-        lines = [f"{g} {name}: was {old}, is {new}" for g, name, old, new in found]
+        lines = [f"{g} ({name}): was {old}, is {new}" for g, name, old, new in found]
         told = f"{self._found.path}: since this snapshot was taken,\n  "
         told += "\n  ".join(lines)
         if self.allow_changes or all(group == VERSIONS for group, *_ in found):
@@ -136,7 +148,8 @@ class Resume(keras.callbacks.Callback):
             return
         raise SettingsError(
             f"{told}\nRun it as it was, begin anew in another folder, or go on with "
-            "these changes: allow_changes."
+            "these changes by allow_changes=True (on the command line --restart to "
+            "begin anew, --allow-changes to go on)."
         )
 
     def _close(self):

@@ -9,6 +9,7 @@ command runs.
 import json
 import os
 import sys
+import warnings
 from argparse import ArgumentError
 from importlib import import_module
 
@@ -35,6 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
         # TensorFlow's chatter would bury what we print.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         without_remarks()
+        if arguments is None:  # As a program; a caller has its own way.
+            warnings.showwarning = _warn
         name, settings = parse(arguments)
         function, _ = _load(name)
         function(settings)
@@ -48,7 +51,11 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if not _is_of_a_lost_worker(error):
             raise
-        ERRORS.print(f"kerasft: another worker was lost: {str(error)[:200]}")
+        reason = next(filter(None, reversed(str(error).splitlines())), "no reason told")
+        ERRORS.print(
+            f"kerasft: another worker was lost ({reason[:200]}). Started again, all go "
+            "on from the last snapshot, or from the beginning if there is none yet."
+        )
         ERRORS.file.flush()
         os._exit(LOST)  # The usual end would wait for the others.
     return 0
@@ -110,6 +117,14 @@ def _load(name):
     place, settings = COMMANDS[name]
     module = vars(import_module(place))
     return module[name], module[settings]
+
+
+def _warn(message, category, filename, lineno, file=None, line=None):
+    """Show a warning as a line, without the code that it comes from."""
+    if issubclass(category, UserWarning):
+        ERRORS.print(f"kerasft: warning: {message}")
+    else:
+        ERRORS.print(f"{filename}:{lineno}: {category.__name__}: {message}")
 
 
 def _complain(message):

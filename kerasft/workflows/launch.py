@@ -76,7 +76,9 @@ def launch(settings: LaunchSettings):
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             cluster = [{}] if settings.searches else _cluster(settings.workers)
-            codes = _watched(_start(command, cluster, folder))
+            begun = attempt and not settings.searches
+            again = ["--no-restart"] if begun else []  # --restart is for the first.
+            codes = _watched(_start([*command, *again], cluster, folder))
             if not any(codes):
                 return
             if MISTAKE in codes:

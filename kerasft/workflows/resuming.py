@@ -11,7 +11,8 @@ from pathlib import Path
 import kerasft as kft
 from kerasft._errors import SettingsError
 from kerasft.training import snapshot
-from kerasft.training.run_lock import FILE
+from kerasft.training.devices import is_chief, wait_for_all
+from kerasft.training.run_lock import FILE, RunLock
 from kerasft.workflows import run_folder
 from kerasft.workflows.flags import from_yaml
 from kerasft.workflows.run_settings import ResumeSettings
@@ -21,20 +22,28 @@ ASIDE = ("out", "tensorboard", *ResumeSettings.__annotations__)
 """Settings that a run may go on with others of."""
 
 
-def resume_of(settings, folder: Path, recipe):
+def resume_of(settings, strategy, folder: Path, recipe):
     """The callback that keeps the run's fit, and goes on with an earlier one.
 
     Args:
         settings: of the run.
+        strategy: that it trains in.
         folder: of the run.
         recipe: the same settings, with what the rows have made known.
 
     Raises:
-        SettingsError: the run was begun with other settings, all of them listed.
+        SettingsError: the run was begun with other settings, all of them listed; or it
+            is to be begun anew while another process works on it.
     """
     place = folder / FOLDER
     if settings.restart:
-        clear(folder)
+        if is_chief(strategy):
+            lock = RunLock(place)  # Else what another process needs would go.
+            try:
+                clear(folder)
+            finally:
+                lock.release()
+        wait_for_all(strategy)  # None may find what is about to go.
     elif snapshot.all_in(place) and not settings.allow_changes:
         _raise_if_changed(folder, recipe)
     return kft.Resume(

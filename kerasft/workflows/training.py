@@ -87,7 +87,7 @@ def _trained(settings, strategy, folder, place, compared):
     told = {"hparams": compared or _numbers(settings), "recipe": to_yaml(recipe)}
     callbacks = _callbacks(task, settings, rows, job, folder, told)
     if job.resumes:
-        callbacks.append(resuming.resume_of(settings, folder, recipe))
+        callbacks.append(resuming.resume_of(settings, strategy, folder, recipe))
     run_folder.begin(place, to_yaml(recipe))
     history = job.fit(task, dataset, settings, rows, callbacks)
     if not any(isinstance(one, kft.BestCheckpoint) for one in callbacks):

@@ -78,12 +78,12 @@ def test_two_processes_end_where_one_does(chosen, tmp_path):
             )
 
 
-@pytest.mark.parametrize("told", ["{", "{}", '{"cluster": {"worker": ["a:1", "b:1"]}}'])
+@pytest.mark.parametrize("told", ["{", "[]", '{"cluster": {"worker": ["a:1", "b:1"]}}'])
 def test_a_cluster_that_cannot_be_read_is_refused(told, monkeypatch):
     from kerasft.training import jax_processes
 
     monkeypatch.setenv("TF_CONFIG", told)
-    with pytest.raises(SettingsError, match="it must hold a cluster of workers"):
+    with pytest.raises(SettingsError, match="It must be like"):
         jax_processes.join()
 
 

@@ -154,11 +154,11 @@ def test_changes_are_listed_and_refused_or_allowed(tiny_bert, tmp_path):
         fitted(task, [kft.Resume(tmp_path)], **changes)
     told = str(caught.value)
     for words in (
-        "data examples: was 22, is 20",
-        "data plan.batch_size: was 4, is 5",
-        "data examples.ids: was",
+        "data (examples): was 22, is 20",
+        "data (plan.batch_size): was 4, is 5",
+        "data (examples.ids): was",
         "data labels: was",
-        "settings learning_rate.peak: was 0.001, is 0.005",
+        "settings (learning_rate.peak): was 0.001, is 0.005",
     ):
         assert words in told, told
     with pytest.warns(UserWarning, match="since this snapshot was taken"):
@@ -169,7 +169,7 @@ def test_another_model_is_refused_whole(tiny_bert, tmp_path):
     end_at(new_task(tiny_bert, kft.LoRA(rank=2)), tmp_path, 0, 3)
     task = new_task(tiny_bert, kft.LoRA(rank=3))
     with (
-        pytest.warns(UserWarning, match="adapter: was LoRA"),
+        pytest.warns(UserWarning, match=r"\(adapter\): was LoRA"),
         pytest.raises(CheckpointError, match=r"shape \(32, 2\) in the snapshot"),
     ):
         fitted(task, [kft.Resume(tmp_path, allow_changes=True)])
@@ -185,6 +185,17 @@ def test_a_damaged_snapshot_is_told_and_the_one_before_is_used(tiny_bert, tmp_pa
     with pytest.warns(UserWarning, match="damaged. An earlier snapshot is used"):
         fitted(new_task(tiny_bert), [resume])
     assert resume.resumed_from == 4
+
+
+def test_where_no_snapshot_is_intact_nothing_is_begun_or_lost(tiny_bert, tmp_path):
+    end_at(new_task(tiny_bert), tmp_path, 1, 1)
+    paths = snapshot.all_in(tmp_path)
+    for path in paths:
+        (path / "model.safetensors").write_bytes(b"cut")
+    with pytest.raises(CheckpointError, match="no snapshot of this fit is intact") as e:
+        fitted(new_task(tiny_bert), [kft.Resume(tmp_path)])
+    assert all(path.name in str(e.value) for path in paths)
+    assert snapshot.all_in(tmp_path) == paths
 
 
 def test_a_full_disk_is_told_and_does_not_end_the_fit(tiny_bert, tmp_path, monkeypatch):

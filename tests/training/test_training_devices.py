@@ -79,6 +79,21 @@ def test_a_broken_cluster_is_refused(text, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    "task, told",
+    [
+        ({}, "worker 0, worker 1, and its task is missing"),
+        ({"task": {"type": "worker", "index": 7}}, "its task is worker 7, none of"),
+        ({"task": {"type": "chief", "index": 0}}, "its task is chief 0, none of"),
+    ],
+)
+def test_a_process_that_is_none_of_the_cluster_is_refused(task, told, monkeypatch):
+    cluster = {"cluster": {"worker": ["10.0.0.1:1", "10.0.0.2:1"]}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(cluster | task))
+    with pytest.raises(SettingsError, match=told):
+        kft.strategy()
+
+
+@pytest.mark.parametrize(
     "jobs, task_type, task_id, expected",
     [
         ({"worker": 2}, "worker", 0, True),

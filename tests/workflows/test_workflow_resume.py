@@ -1,11 +1,15 @@
 """A command that was ended before its time and is given again."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from workflow_files import FINETUNE
 
 import kerasft as kft
+from kerasft.training import snapshot
 from kerasft.workflows import cli
 
 FITTED = [*FINETUNE, "--epochs", "3", "--save-steps", "3", "--seed", "4"]
@@ -62,6 +66,22 @@ def test_other_settings_are_refused_unless_asked_for(
     assert "Going on from" not in capsys.readouterr().out
 
 
+def test_a_run_that_goes_on_elsewhere_is_not_begun_anew(here, monkeypatch, refused):
+    command = [*FITTED, "--out", "runs/busy"]
+    end(monkeypatch, command)
+    place = Path("runs/busy/resume")
+    before = snapshot.all_in(place)
+    held = "from pathlib import Path; from kerasft.training.run_lock import RunLock; "
+    held += f"lock = RunLock(Path({str(place)!r})); print('held', flush=True); input()"
+    options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", held], **options) as other:
+        assert other.stdout.readline() == "held\n"
+        told = refused(*command, "--restart")
+        other.communicate("\n")
+    assert "trains there now" in told
+    assert snapshot.all_in(place) == before
+
+
 def test_rows_that_have_changed_are_told(here, monkeypatch, refused):
     command = [*FITTED, "--out", "runs/rows"]
     end(monkeypatch, command)
@@ -72,4 +92,5 @@ def test_rows_that_have_changed_are_told(here, monkeypatch, refused):
         told = refused(*command)
     finally:
         train.write_text(before)
-    assert "data examples.ids: was" in told and "allow_changes" in told
+    assert "data (examples.ids): was" in told
+    assert "--restart" in told and "--allow-changes" in told
