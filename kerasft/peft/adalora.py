@@ -63,7 +63,7 @@ class AdaLoRA(Method):
 
     kind: ClassVar[str] = "adalora"
     peft_type: ClassVar[str] = "ADALORA"
-    learning_rate: ClassVar[float] = 1e-3
+    learning_rate: ClassVar[float] = 5e-3
 
     def problems(self):
         """Yield what is wrong."""

@@ -157,7 +157,7 @@ def test_changes_are_listed_and_refused_or_allowed(tiny_bert, tmp_path):
         "data (examples): was 22, is 20",
         "data (plan.batch_size): was 4, is 5",
         "data (examples.ids): was",
-        "data labels: was",
+        "data (labels): was",
         "settings (learning_rate.peak): was 0.001, is 0.005",
     ):
         assert words in told, told
