@@ -24,7 +24,7 @@ from kerasft.peft.lora_fields import (
     refuse_unknown,
     targets_from,
 )
-from kerasft.peft.method import Method, Part
+from kerasft.peft.method import Method, Part, by_width
 from kerasft.peft.triplets import Triplets
 
 
@@ -63,7 +63,13 @@ class AdaLoRA(Method):
 
     kind: ClassVar[str] = "adalora"
     peft_type: ClassVar[str] = "ADALORA"
-    learning_rate: ClassVar[float] = 5e-3
+    learning_rate: ClassVar[float] = 1e-2
+    """Of a model 768 wide. More than LoRA's: B begins at random, not at 0, and so E, by
+    which all is multiplied, has to become large."""
+
+    def rate_for(self, width):
+        """See `by_width`."""
+        return by_width(self.learning_rate, width)
 
     def problems(self):
         """Yield what is wrong."""

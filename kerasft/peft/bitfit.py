@@ -25,7 +25,7 @@ class BitFit(Method):
 
     kind: ClassVar[str] = "bitfit"
     peft_type: ClassVar[str] = LoRA.peft_type
-    learning_rate: ClassVar[float] = 1e-3
+    learning_rate: ClassVar[float] = 4e-3
 
     def parts(self, places):
         """No layers of its own."""

@@ -23,9 +23,7 @@ from kerasft.peft.lora_fields import (
     targets_from,
 )
 from kerasft.peft.low_rank import INITS, LowRank, LowRankTable
-from kerasft.peft.method import Method, Part, biases_of
-
-BASE_WIDTH = 768
+from kerasft.peft.method import Method, Part, biases_of, by_width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,14 +64,12 @@ class LoRA(Method):
     """Of a model 768 wide, such as BERT-base."""
 
     def rate_for(self, width):
-        """As Adam's rate goes with 1 / width, at most four times `learning_rate`.
+        """See `by_width`.
 
         So a model 4,096 wide has 1.9e-4, where QLoRA's authors took 2e-4 (Dettmers et
         al. 2023, arXiv:2305.14314, appendix B).
-
-        Source: Yang et al. 2022 (arXiv:2203.03466), table 3.
         """
-        return self.learning_rate * min(BASE_WIDTH / width, 4.0)
+        return by_width(self.learning_rate, width)
 
     def problems(self):
         """Yield what is wrong."""

@@ -14,6 +14,18 @@ import keras
 from kerasft._errors import SettingsError
 from kerasft.layers.norm import LayerNorm
 
+BASE_WIDTH = 768  # of BERT-base
+
+
+def by_width(rate: float, width: int) -> float:
+    """A rate of a model of base width for another, at most four times as much.
+
+    Adam's rate goes with 1 / width.
+
+    Source: Yang et al. 2022 (arXiv:2203.03466), table 3.
+    """
+    return rate * min(BASE_WIDTH / width, 4.0)
+
 
 @dataclass(frozen=True)
 class Part:

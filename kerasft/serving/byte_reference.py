@@ -4,9 +4,6 @@ In goes a `tokenizers.Tokenizer` of the kind of GPT-2, RoBERTa, ModernBERT, Llam
 Qwen 2; out comes a `ByteReference`, or one error naming every component that cannot be
 done exactly in a TensorFlow graph.
 
-What goes around the texts is not read but asked: a sample text, encoded alone and as a
-pair, shows which special tokens and which types any post-processor adds.
-
 Source: the `tokenizer.json` format and BPE::merge_word of huggingface/tokenizers 0.23;
 Radford et al. 2019, whose encoder writes each byte as a printable character.
 """
@@ -17,11 +14,8 @@ from dataclasses import dataclass
 import tokenizers
 
 from kerasft.serving.added_tokens import added_misfits
-from kerasft.serving.reference import (
-    Piece,
-    raise_if_unsupported,
-    side_misfits,
-)
+from kerasft.serving.asked_template import asked_template
+from kerasft.serving.reference import Piece, raise_if_unsupported, side_misfits
 from kerasft.serving.split_regex import GPT2
 
 PADS = ("[PAD]", "<pad>", "<|pad|>")
@@ -99,7 +93,8 @@ def read_byte_reference(tokenizer: str | tokenizers.Tokenizer) -> ByteReference:
     expression, prefix_space = _splitting(config["pre_tokenizer"])
     model = config["model"]
     id_of_byte = _ids_of_bytes(model)
-    single, pair = (_asked_template(own, id_of_byte, paired) for paired in (0, 1))
+    sample = next(chr(b) for b in range(0x21, 0x7F) if id_of_byte[b] >= 0)
+    single, pair = (asked_template(own, sample, paired) for paired in (0, 1))
     return ByteReference(
         tokenizer=own,
         composes="NFC" in _normalizing(config["normalizer"]),
@@ -194,29 +189,3 @@ def _whole_words(model, vocabulary):
 def _trims(processor):
     steps = processor.get("processors", [processor]) if processor else []
     return tuple(step["add_prefix_space"] for step in steps if step.get("trim_offsets"))
-
-
-def _asked_template(own, id_of_byte, paired):
-    """The pieces of a text, or a pair, as a sample shows them.
-
-    Raises:
-        UnsupportedTokenizerError: a text is not there once, and whole.
-    """
-    sample = next(chr(b) for b in range(0x21, 0x7F) if id_of_byte[b] >= 0)
-    texts = (sample, 2 * sample)[: 1 + paired]
-    encoding = own.encode(*texts)
-    tokens = zip(encoding.ids, encoding.type_ids, encoding.sequence_ids, strict=True)
-    template, found = [], {}
-    real = encoding.attention_mask.count(1)
-    for token_id, type_id, sequence in list(tokens)[:real]:
-        if sequence is None:
-            template.append(Piece(type_id, ids=(token_id,)))
-        elif "AB"[sequence] not in found:
-            found["AB"[sequence]] = [token_id]
-            template.append(Piece(type_id, sequence="AB"[sequence]))
-        else:
-            found["AB"[sequence]].append(token_id)
-    bare = [own.encode(text, add_special_tokens=False).ids for text in texts]
-    if found != dict(zip("AB", bare, strict=False)):
-        raise_if_unsupported([f"post_processor makes {encoding.tokens} of {texts}"])
-    return tuple(template)

@@ -89,8 +89,12 @@ def wait_for_all(strategy):
 
         jax_processes.wait_for_all()
     elif several_workers(strategy):
-        ones = strategy.run(lambda: tf.ones(()))
-        strategy.reduce("SUM", ones, axis=None).numpy()
+
+        @tf.function  # Eagerly each worker would be warned of the cost.
+        def counted():
+            return strategy.reduce("SUM", strategy.run(lambda: tf.ones(())), axis=None)
+
+        counted().numpy()
 
 
 def require_tensorflow(what: str):
