@@ -32,7 +32,11 @@ class PrefixTuning(PromptMethod):
 
     kind: ClassVar[str] = "prefix"
     peft_type: ClassVar[str] = "PREFIX_TUNING"
-    learning_rate: ClassVar[float] = 5e-3
+    learning_rate: ClassVar[float] = 5e-2
+
+    def rate_for(self, width):
+        """A tenth for the MLP, if there is one."""
+        return self.learning_rate / 10 if self.projection else self.learning_rate
 
     def problems(self):
         """Yield what is wrong."""

@@ -32,7 +32,8 @@ class PromptTuning(EmbeddedPrompt):
 
     kind: ClassVar[str] = "prompt"
     peft_type: ClassVar[str] = "PROMPT_TUNING"
-    learning_rate: ClassVar[float] = 3e-2
+    learning_rate: ClassVar[float] = 0.3
+    """That of Lester et al. 2021 (arXiv:2104.08691), section 3."""
 
     def problems(self):
         """Yield what is wrong."""

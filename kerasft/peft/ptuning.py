@@ -33,7 +33,7 @@ class PTuning(EmbeddedPrompt):
 
     kind: ClassVar[str] = "ptuning"
     peft_type: ClassVar[str] = "P_TUNING"
-    learning_rate: ClassVar[float] = 1e-3
+    learning_rate: ClassVar[float] = 1e-2
 
     def problems(self):
         """Yield what is wrong."""

@@ -110,12 +110,22 @@ def properties() -> np.ndarray:
         ("takes_trailing", "", others, TRAILING + MARK, 3),
     ):
         found[name][of] = _counts(before, of, after) == count
-    near = others[others < 0x10000]
-    after_l, after_v = (_counts(one, near, MARK) == 3 for one in (LEADING, VOWEL))
-    found["leading"][near] = after_l & ~after_v
-    found["vowel"][near] = after_l & after_v
-    found["trailing"][near] = after_v & ~after_l
+    found |= _syllables(others[others < 0x10000])
     return sum(found[name].astype(np.int32) * BIT[name] for name in NAMES)
+
+
+def _syllables(points):
+    """Which characters stand after which parts of a syllable of Hangul."""
+    after = {}
+    for name, part in (("leading", LEADING), ("vowel", VOWEL)):
+        after[name] = np.zeros(CODE_POINTS, bool)
+        after[name][points] = _counts(part, points, MARK) == 3
+    leading, vowel = after.values()
+    return {
+        "leading": leading & ~vowel,
+        "vowel": leading & vowel,
+        "trailing": vowel & ~leading,
+    }
 
 
 def _counts(before, points, after=""):

@@ -66,12 +66,6 @@ class UnigramGraph(TokenGraph):
             first, others = f"\\A[ {MARK}]?", f"[ {MARK}]"
         borders = tf.strings.regex_replace(text, first, BORDER)
         borders = tf.strings.regex_replace(borders, others, BORDER)
-        parts = tf.strings.split(tf.where(text == "", "", borders), BORDER)
-        begins = parts.row_starts()  # Before a text's first border is nothing.
-        is_first = tf.scatter_nd(
-            tf.boolean_mask(begins, parts.row_lengths() > 0)[:, None],
-            tf.ones_like(tf.boolean_mask(begins, parts.row_lengths() > 0)),
-            [tf.size(parts.flat_values, tf.int64)],
-        )
-        words = parts.with_values(MARK + parts.flat_values)
-        return tf.ragged.boolean_mask(words, parts.with_values(is_first == 0))
+        # Before a text's first border is nothing.
+        parts = tf.strings.split(tf.where(text == "", "", borders), BORDER)[:, 1:]
+        return parts.with_values(MARK + parts.flat_values)

@@ -7,7 +7,14 @@ from lone_process import ask
 from tensorflow_or_skip import tf
 from tiny_encoders import save_torch, torch_classifier
 from tiny_tasks import LABELS, tiny_rows
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+from tokenizers import (
+    Tokenizer,
+    decoders,
+    models,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 from tokenizers.normalizers import Lowercase
 
 import kerasft as kft
@@ -174,15 +181,33 @@ def test_a_tokenizer_without_a_graph_is_refused(byte_pairs, tmp_path, monkeypatc
     assert list(tmp_path.iterdir()) == []
 
 
-def test_bytes_are_served_by_another_graph(byte_pairs, tmp_path):
+@pytest.fixture(scope="module")
+def unigrams(tmp_path_factory):
+    """A RoBERTa classifier with a Unigram tokenizer of a hundred pieces at most."""
+    place = tmp_path_factory.mktemp("xlm_roberta")
+    save_torch(torch_classifier("roberta"), place)
+    own = Tokenizer(models.Unigram())
+    own.pre_tokenizer = pre_tokenizers.Metaspace()
+    own.decoder = decoders.Metaspace()
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    options = {"special_tokens": special, "unk_token": "<unk>", "vocab_size": 100}
+    trainer = trainers.UnigramTrainer(show_progress=False, **options)
+    own.train_from_iterator(tiny_rows(40).texts(), trainer)
+    own.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    own.save(str(place / "tokenizer.json"))
+    return kft.TextClassifier.from_pretrained(place, labels=LABELS, max_length=16)
+
+
+@pytest.mark.parametrize("kind", ["byte_pairs", "unigrams"])
+def test_other_tokenizers_are_served_by_graphs_of_their_own(kind, request, tmp_path):
+    task = request.getfixturevalue(kind)
     texts = ["good film", "", "<s> bad", *adversarial_texts(20, 6)]
-    byte_pairs.export(tmp_path / "out", kft.from_lists(texts))
-    served = ask({"bytes": (tmp_path / "out", {"text": texts})})
-    told = byte_pairs.predict_text(texts)
-    assert served["bytes"]["label"] == [one["label"] for one in told]
-    np.testing.assert_allclose(
-        served["bytes"]["score"], [one["score"] for one in told], atol=1e-5
-    )
+    task.export(tmp_path / "out", kft.from_lists(texts))
+    served = ask({"out": (tmp_path / "out", {"text": texts})})["out"]
+    told = task.predict_text(texts)
+    assert served["label"] == [one["label"] for one in told]
+    expected = [one["score"] for one in told]
+    np.testing.assert_allclose(served["score"], expected, atol=1e-5)
 
 
 def test_token_ids_are_served_for_any_tokenizer(byte_pairs, tmp_path):
