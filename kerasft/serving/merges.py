@@ -1,8 +1,8 @@
 """Byte pair encoding of many words at once, in TensorFlow ops.
 
-Words go in as strings, their tokens come out. All words are worked on side by side: in
-each step every word merges the pair of neighbours that comes first in the list of
-merges, until no word has such a pair.
+Words go in as strings or as tokens, their tokens come out. All words are worked on side
+by side: in each step every word merges the pair of neighbours that comes first in the
+list of merges, until no word has such a pair.
 
 The trap is a word that holds its best pair more than once. The reference merges the
 leftmost and looks again; merging all of them is the same unless a pair with the new
@@ -21,48 +21,37 @@ import tensorflow as tf
 from kerasft.serving.lookup import lookup
 
 
-class Merges(tf.Module):
-    """The list of merges of a byte-level tokenizer.
+class PairMerges(tf.Module):
+    """The list of merges of a tokenizer.
 
     Args:
-        id_of_byte: 256 token ids; -1 for a byte that leaves no token.
         merges: (left, right, merged) token ids, the first to be done first.
+        size: above all token ids.
     """
 
-    def __init__(
-        self, id_of_byte: Sequence[int], merges: Sequence[tuple[int, int, int]]
-    ):
+    def __init__(self, merges: Sequence[tuple[int, int, int]], size: int):
         super().__init__(name="merges")
-        self._id_of_byte = tf.constant(id_of_byte, tf.int32)
         left, right, merged = np.array(merges, np.int64).reshape(-1, 3).T
         self._none = len(left)  # The rank of a pair that is not in the list.
-        self._base = int(max(*id_of_byte, *right, *merged)) + 1
+        self._base = size
         pairs = left * self._base + right
         self._rank_of_pair = lookup(pairs, range(self._none), self._none)
         self._merged = tf.constant([*merged, 0], tf.int32)
         self._safe = tf.constant([*_safe(left, right, merged), True])
 
-    def __call__(self, words):
-        """Cut words into tokens.
+    def merged(self, tokens, rows, count):
+        """Merge the tokens of words.
 
         Args:
-            words: (words,) strings.
+            tokens: ids, flat int32.
+            rows: number of each token's word, flat int32, rising.
+            count: of the words.
 
         Returns:
             Token ids, ragged int32 (words, tokens).
         """
-        data = tf.io.decode_raw(tf.strings.reduce_join(words), tf.uint8)
-        tokens = tf.gather(self._id_of_byte, tf.cast(data, tf.int32))
-        count = tf.size(words)
-        rows = tf.repeat(tf.range(count), tf.strings.length(words))
-        known = tokens >= 0
         flat = tf.TensorSpec([None], tf.int32)
-        state = (
-            tf.boolean_mask(tokens, known),
-            tf.boolean_mask(rows, known),
-            tf.zeros([0], tf.int32),
-            tf.zeros([0], tf.int32),
-        )
+        state = (tokens, rows, tf.zeros([0], tf.int32), tf.zeros([0], tf.int32))
         _, _, tokens, rows = tf.while_loop(
             lambda tokens, *_: tf.size(tokens) > 0,
             lambda *state: self._step(count, *state),
@@ -113,6 +102,40 @@ class Merges(tf.Module):
         )
         is_first = places == tf.gather(first, rows)
         return fits & (tf.gather(self._safe, best) | is_first)
+
+
+class Merges(PairMerges):
+    """The list of merges of a byte-level tokenizer.
+
+    Args:
+        id_of_byte: 256 token ids; -1 for a byte that leaves no token.
+        merges: (left, right, merged) token ids, the first to be done first.
+    """
+
+    def __init__(
+        self, id_of_byte: Sequence[int], merges: Sequence[tuple[int, int, int]]
+    ):
+        highest = max((*id_of_byte, *(token for merge in merges for token in merge)))
+        super().__init__(merges, highest + 1)
+        self._id_of_byte = tf.constant(id_of_byte, tf.int32)
+
+    def __call__(self, words):
+        """Cut words into tokens.
+
+        Args:
+            words: (words,) strings.
+
+        Returns:
+            Token ids, ragged int32 (words, tokens).
+        """
+        data = tf.io.decode_raw(tf.strings.reduce_join(words), tf.uint8)
+        tokens = tf.gather(self._id_of_byte, tf.cast(data, tf.int32))
+        count = tf.size(words)
+        rows = tf.repeat(tf.range(count), tf.strings.length(words))
+        known = tokens >= 0
+        return self.merged(
+            tf.boolean_mask(tokens, known), tf.boolean_mask(rows, known), count
+        )
 
 
 def _shifted(marks):

@@ -1,23 +1,24 @@
 """Which graph serves the strings of a checkpoint: chosen by its tokenizer.
 
-WordPiece (BERT, DistilBERT, ELECTRA), byte-level BPE (RoBERTa, GPT-2, Llama 3, Qwen 2)
-and Unigram (XLM-RoBERTa, ALBERT, DeBERTa-v3) have one; of the last the places of tokens
-in their texts are not known. BPE over SentencePiece's pieces (Llama 2) has none.
+WordPiece (BERT, DistilBERT, ELECTRA), byte-level BPE (RoBERTa, GPT-2, Llama 3, Qwen 2),
+Unigram (XLM-RoBERTa, ALBERT, DeBERTa-v3) and BPE over pieces (Llama 2, Mistral, Gemma)
+have one. Of the last two the places of tokens in their texts are not known.
 """
 
-import json
-
+import tensorflow as tf
 import tokenizers
 
 from kerasft.data.tokenizer import Tokenizer
 from kerasft.serving.byte_bpe import ByteBPEGraph
 from kerasft.serving.byte_offsets import ByteOffsetGraph
 from kerasft.serving.byte_reference import is_byte_level
+from kerasft.serving.byte_text import ByteText
 from kerasft.serving.offsets import OffsetGraph
+from kerasft.serving.piece_bpe import PieceBPEGraph
+from kerasft.serving.piece_text import PieceText
 from kerasft.serving.reference import raise_if_unsupported
 from kerasft.serving.token_graph import TokenGraph
 from kerasft.serving.unigram import UnigramGraph
-from kerasft.serving.unigram_reference import is_unigram
 from kerasft.serving.wordpiece import WordPieceGraph
 
 
@@ -35,9 +36,9 @@ def token_graph(tokenizer: Tokenizer, max_length: int | None = None) -> TokenGra
     length = max_length or tokenizer.max_length
     if is_byte_level(tokenizer.backend):
         return ByteBPEGraph(_padded(tokenizer), length)
-    if is_unigram(tokenizer.backend):
-        return UnigramGraph(_padded(tokenizer), length)
-    _raise_if_sentencepiece(tokenizer)
+    graph = {"Unigram": UnigramGraph, "BPE": PieceBPEGraph}.get(_model(tokenizer))
+    if graph is not None:
+        return graph(_padded(tokenizer), length)
     return WordPieceGraph(tokenizer.backend, length)
 
 
@@ -45,23 +46,34 @@ def offset_graph(tokenizer: Tokenizer) -> OffsetGraph | ByteOffsetGraph:
     """As `token_graph`, with the place of each token in its text.
 
     Raises:
-        UnsupportedTokenizerError: as of `token_graph`; or it is a Unigram model, whose
-            normaliser leaves no trace of where a character was.
+        UnsupportedTokenizerError: as of `token_graph`; or its tokens are pieces, whose
+            graphs leave no trace of where a character was.
     """
     if is_byte_level(tokenizer.backend):
         return ByteOffsetGraph(_padded(tokenizer), tokenizer.max_length)
-    _raise_if_sentencepiece(tokenizer)
+    if _model(tokenizer) in ("Unigram", "BPE"):
+        raise_if_unsupported(
+            [
+                f"model is {_model(tokenizer)} over pieces, whose graph does not know "
+                "where a token is in its text"
+            ]
+        )
     return OffsetGraph(tokenizer.backend, tokenizer.max_length)
 
 
-def _raise_if_sentencepiece(tokenizer):
-    model = json.loads(tokenizer.backend.to_str())["model"]["type"]
-    if model == "Unigram":
-        raise_if_unsupported(
-            ["model is Unigram, whose graph does not know where a token is in its text"]
-        )
-    if model == "BPE":
-        raise_if_unsupported(["model is BPE over pieces of SentencePiece, not bytes"])
+def text_graph(tokenizer: Tokenizer) -> tf.Module:
+    """From token ids back to texts.
+
+    Raises:
+        UnsupportedTokenizerError: its decoder has no exact graph.
+    """
+    if _model(tokenizer) == "BPE" and not is_byte_level(tokenizer.backend):
+        return PieceText(tokenizer.backend)
+    return ByteText(tokenizer.backend)
+
+
+def _model(tokenizer):
+    return type(tokenizer.backend.model).__name__
 
 
 def _padded(tokenizer):

@@ -49,11 +49,6 @@ class UnigramReference:
     pad_type_id: int
 
 
-def is_unigram(tokenizer: tokenizers.Tokenizer) -> bool:
-    """Whether a tokenizer is a Unigram model, be it supported or not."""
-    return isinstance(tokenizer.model, tokenizers.models.Unigram)
-
-
 def read_unigram_reference(tokenizer: str | tokenizers.Tokenizer) -> UnigramReference:
     """Read a tokenizer, or the text of a tokenizer.json.
 

@@ -14,13 +14,12 @@ VERIFIED_PROMPTS = 60
 def export_causal_lm(task, folder, rows, max_new_tokens, signature):
     """See `CausalLM.export`."""
     from kerasft.data.windows import frame_of
-    from kerasft.serving.byte_text import ByteText
     from kerasft.serving.generation_signatures import (
         WriterFace,
         WriterGraph,
         export_writer,
     )
-    from kerasft.serving.tokenizer_graphs import token_graph
+    from kerasft.serving.tokenizer_graphs import text_graph, token_graph
     from kerasft.serving.verify import verify_tokenizer
     from kerasft.serving.verify_generation import verify_generation
 
@@ -38,7 +37,7 @@ def export_causal_lm(task, folder, rows, max_new_tokens, signature):
     if signature == "tokens":
         return export_writer(folder, task, face)
     tokens = token_graph(tokenizer)
-    graph = WriterGraph(tokens, ByteText(tokenizer.backend))
+    graph = WriterGraph(tokens, text_graph(tokenizer))
     texts, _ = samples(rows, False, sorted(tokenizer.backend.get_vocab()))
     verify_tokenizer(tokens, tokens.reference.tokenizer, texts, None, VERIFIED_FUZZ)
     room = min(tokenizer.max_length, positions) - 9

@@ -52,11 +52,11 @@ def trained_run(settings, compared: dict | None = None) -> Run:
         KerasftError: settings, rows or a checkpoint that do not fit; nothing has been
             written then.
     """
+    folder = run_folder.claim(settings.out)  # Before seconds of imports.
     from kerasft.training.devices import is_chief  # Not for `--help`.
 
     strategy = kft.strategy(settings.strategy)  # Before TensorFlow does anything else.
     RESULTS.quiet = not is_chief(strategy)
-    folder = run_folder.claim(settings.out)
     try:
         with run_folder.place_of(folder, is_chief(strategy)) as place:
             return _trained(settings, strategy, folder, place, compared)

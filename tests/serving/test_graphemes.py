@@ -8,8 +8,8 @@ import random
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from piece_tokenizers import unigram
 from tokenizers.normalizers import Precompiled
-from unigram_tokenizers import unigram
 
 from kerasft.serving.charsmap import Charsmap, entries_of
 from kerasft.serving.fuzz import _marks

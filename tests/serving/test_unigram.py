@@ -11,8 +11,8 @@ import tokenizers
 from homes import HOMES, compare
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from piece_tokenizers import KINDS, copy, unigram
 from tokenizers import AddedToken, models, normalizers, pre_tokenizers
-from unigram_tokenizers import KINDS, copy, unigram
 
 from kerasft._errors import SettingsError
 from kerasft.serving.best_pieces import BestPieces

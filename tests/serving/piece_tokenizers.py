@@ -1,4 +1,4 @@
-"""Unigram tokenizers of several families, trained on strange and on plain texts."""
+"""Unigram and BPE over pieces, of several families, trained on plain and odd texts."""
 
 import functools
 import io
@@ -20,6 +20,19 @@ FILES = {
     "deberta-v2": "spm.model",
 }
 KINDS = (*FILES, "t5", "plain")
+MARK = "\u2581"
+# How Llama 2 puts marks for spaces, how Gemma does, and how transformers 5 may.
+MARKED = {
+    "llama": ([normalizers.Prepend(MARK), normalizers.Replace(" ", MARK)], None),
+    "gemma": (
+        [normalizers.Replace(" ", MARK)],
+        pre_tokenizers.Split(" ", "merged_with_previous"),
+    ),
+    "metaspace": (
+        [],
+        pre_tokenizers.Metaspace(prepend_scheme="first", split=False),
+    ),
+}
 
 
 def texts():
@@ -75,6 +88,38 @@ def plain():
             show_progress=False,
         ),
     )
+    own.encode_special_tokens = True
+    return own
+
+
+@functools.cache
+def piece_bpe(kind):
+    """A Rust tokenizer of one of the kinds of `MARKED`."""
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts()),
+        model_writer=model,
+        model_type="bpe",
+        byte_fallback=True,
+        vocab_size=1500,
+        hard_vocab_limit=False,
+        character_coverage=0.98,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        minloglevel=2,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "tokenizer.model").write_bytes(model.getvalue())
+        Path(folder, "config.json").write_text(json.dumps({"model_type": "llama"}))
+        own = Tokenizer.from_pretrained(folder, 512).backend
+    steps, before = MARKED[kind]
+    config = json.loads(own.to_str()) | {"normalizer": None, "pre_tokenizer": None}
+    own = tokenizers.Tokenizer.from_str(json.dumps(config))
+    if steps:
+        own.normalizer = normalizers.Sequence(steps) if steps[1:] else steps[0]
+    if before is not None:
+        own.pre_tokenizer = before
+    own.enable_padding(pad_id=0, pad_token="<unk>")
     own.encode_special_tokens = True
     return own
 
