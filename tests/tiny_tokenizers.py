@@ -42,6 +42,30 @@ def wordpiece(words=WORDS, lowercase=True, typed=True):
     return tokenizer
 
 
+def pieces():
+    """A tokenizer of Llama 2's kind: letters, a few merges, and bytes for the rest."""
+    mark = "\u2581"
+    names = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), mark]
+    names += [chr(c) for c in range(33, 127)]
+    pairs = [(mark, "t"), ("h", "e"), (mark + "t", "he"), (mark, "a"), (mark, mark)]
+    names += ["".join(pair) for pair in pairs]
+    vocabulary = {name: i for i, name in enumerate(names)}
+    tokenizer = Tokenizer(
+        models.BPE(
+            vocabulary, pairs, unk_token="<unk>", fuse_unk=True, byte_fallback=True
+        )
+    )
+    steps = [normalizers.Prepend(mark), normalizers.Replace(" ", mark)]
+    tokenizer.normalizer = normalizers.Sequence(steps)
+    parts = [decoders.Replace(mark, " "), decoders.ByteFallback(), decoders.Fuse()]
+    tokenizer.decoder = decoders.Sequence([*parts, decoders.Strip(" ", 1, 0)])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", pair="<s> $A <s>:1 $B:1", special_tokens=[("<s>", 1)]
+    )
+    tokenizer.add_special_tokens(["<unk>", "<s>", "</s>"])
+    return tokenizer
+
+
 def save_tokenizer(folder, **settings):
     """Write tokenizer.json and tokenizer_config.json, 101 ids at most."""
     wordpiece(**settings).save(str(folder / "tokenizer.json"))

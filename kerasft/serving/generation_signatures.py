@@ -71,6 +71,25 @@ class WriterGraph(tf.Module):
         with tf.device("CPU"):
             return tf.cast(self.tokens.token_ids(text), tf.int32)
 
+    def following(self, prompts, made):
+        """What ids add to the texts of others, strings (batch,).
+
+        Read alone they might lose a space before them. Where the whole does not begin
+        with the text of the prompt, they are read alone.
+
+        Args:
+            prompts, made: ids, ragged int32 (batch, tokens).
+        """
+        with tf.device("CPU"):
+            before = self.texts(prompts)
+            whole = self.texts(tf.concat([prompts, made], axis=1))
+            size = tf.strings.length(before)
+            begins = tf.strings.substr(whole, tf.zeros_like(size), size) == before
+            behind = tf.strings.substr(
+                whole, tf.where(begins, size, 0), tf.strings.length(whole)
+            )
+            return tf.where(begins, behind, self.texts(made))
+
 
 def _framed(before, ids, after=()):
     """Ids, ragged (batch, tokens), with the same ones before and after each row."""
@@ -151,7 +170,7 @@ def _written(decoding, face, graph, text, told):
         is_end += tf.cast(made == end, tf.int32)
     before_end = tf.cumsum(is_end, axis=1) == 0
     there = tf.range(count) < state["next"] - width
-    return graph.texts(tf.ragged.boolean_mask(made, before_end & there))
+    return graph.following(ids, tf.ragged.boolean_mask(made, before_end & there))
 
 
 def _room(ids, count, face):

@@ -9,6 +9,7 @@ import keras
 import pytest
 from byte_tokenizers import SPECIAL, byte_level
 from tiny_encoders import new_backbone
+from tiny_tokenizers import pieces
 
 import kerasft as kft
 from kerasft._errors import SettingsError
@@ -47,12 +48,12 @@ ASKED = (
 LLAMA = pytest.param(("llama", "llama3"), marks=pytest.mark.slow)
 
 
-@pytest.fixture(scope="module", params=[("gpt2", "gpt2"), LLAMA])
+@pytest.fixture(scope="module", params=[("gpt2", "gpt2"), ("llama", "llama2"), LLAMA])
 def task(request, tmp_path_factory):
     family, kind = request.param
     folder = tmp_path_factory.mktemp(family)
-    own = byte_level(kind)
-    end = own.token_to_id(SPECIAL[kind][-1])
+    own = pieces() if kind == "llama2" else byte_level(kind)
+    end = own.token_to_id("</s>" if kind == "llama2" else SPECIAL[kind][-1])
     keras.utils.set_random_seed(0)
     backbone = new_backbone(
         family,
