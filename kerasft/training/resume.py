@@ -16,7 +16,7 @@ from pathlib import Path
 
 import keras
 
-from kerasft._errors import CheckpointError, SettingsError
+from kerasft._errors import SettingsError
 from kerasft.tasks.step import batches_of
 from kerasft.training import snapshot
 from kerasft.training.devices import is_chief, several_workers
@@ -114,26 +114,13 @@ class Resume(keras.callbacks.Callback):
         self._epochs = epochs
         self._state = FitState(model, others)
         self._print = fingerprint(model, data, epochs)
-        self._found = self._newest()
+        self._found = snapshot.to_go_on_from(self.folder)
         place = (0, 0)
         if self._found is not None:
             self._compare(self._found.state["fingerprint"])
             place = tuple(self._found.state["place"])
         passing = others and batches_of(data) is None and place[0] < epochs
         self._replay = Replay(model, place, batches_of(data), passes_epochs=passing)
-
-    def _newest(self):
-        """The newest snapshot that is intact; None if there has been none."""
-        found, problems = snapshot.newest(self.folder)
-        if problems and found is None:
-            told = "\n  ".join(problems)
-            raise CheckpointError(
-                f"{self.folder}: no snapshot of this fit is intact:\n  {told}\nNothing "
-                "was changed. Put one back, or delete the folder to begin anew."
-            )
-        for problem in problems:
-            warnings.warn(f"{problem} An earlier snapshot is used.", stacklevel=2)
-        return found
 
     def _compare(self, then):
         """Refuse to go on with something else, or warn."""

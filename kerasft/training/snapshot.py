@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import shutil
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,6 +89,27 @@ def newest(folder: Path) -> tuple[Snapshot | None, list[str]]:
         except (CheckpointError, OSError) as error:
             problems.append(str(error))
     return None, problems
+
+
+def to_go_on_from(folder: Path) -> Snapshot | None:
+    """The newest snapshot that is intact, with a warning for each newer one.
+
+    Returns:
+        None where there has been none.
+
+    Raises:
+        CheckpointError: there are some, and none is intact.
+    """
+    found, problems = newest(folder)
+    if problems and found is None:
+        told = "\n  ".join(problems)
+        raise CheckpointError(
+            f"{folder}: no snapshot of this fit is intact:\n  {told}\nNothing was "
+            "changed. Put one back, or delete the folder to begin anew."
+        )
+    for problem in problems:
+        warnings.warn(f"{problem} An earlier snapshot is used.", stacklevel=2)
+    return found
 
 
 def all_in(folder: Path) -> list[Path]:
