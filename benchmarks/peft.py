@@ -212,11 +212,13 @@ def picture(results: dict, data: str) -> Path:
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
-    for name, peer in results["peers"].items():
+    for number, (name, peer) in enumerate(results["peers"].items()):
         found = [run["accuracy"] for run in peer["runs"]]
         share = 100 * peer["runs"][0]["share"]
         axes.plot([share] * len(found), found, "o", color="tab:blue", alpha=0.4)
-        axes.annotate(name, (share, median(found)), fontsize=8)
+        aside = (4, 9 * (number % 3 - 1))  # Some methods lie at one place.
+        place = {"xytext": aside, "textcoords": "offset points", "fontsize": 8}
+        axes.annotate(name, (share, median(found)), **place)
     axes.set(xscale="log", xlabel="trained weights, %", ylabel="test accuracy")
     axes.set_title(f"MiniLM on {data}, by method")
     file = report.HERE / "results" / f"peft_{data}.png"
