@@ -174,7 +174,7 @@ def test_a_family_without_a_place_for_it_says_so(folder_of, kind, family):
 def test_a_method_is_frozen_and_tells_what_it_was_given(kind):
     method = method_of(kind)
     assert method.kind == kind
-    assert 1e-4 <= method.learning_rate <= 0.1
+    assert 1e-4 <= method.learning_rate <= 0.3
     with pytest.raises(dataclasses.FrozenInstanceError):
         method.modules_to_save = ("pooler",)
     given = SETTINGS.get(kind, {})
