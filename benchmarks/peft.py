@@ -1,8 +1,8 @@
 """Every method beside full fine-tuning: accuracy, trained share, seconds, memory.
 
     python benchmarks/peft.py --data bbc --seeds 0 1 2 --at-once 2
-    python benchmarks/peft.py --data films --seeds 0 1 2 --at-once 2
-    python benchmarks/peft.py --data bbc --timed 5 --update-readme
+    python benchmarks/peft.py --data films --rows 2000 --seeds 0 1 2 --at-once 2
+    python benchmarks/peft.py --data bbc --timed 1 --steps 20 --update-readme
     python benchmarks/peft.py --data cost --runs 5 --update-readme
 
 `bbc` and `films` train MiniLM on real text by each method's own learning rate; the

@@ -12,9 +12,9 @@ Source: Unigram::encode_optimized of huggingface/tokenizers 0.23; Kudo 2018
 import numpy as np
 import tensorflow as tf
 
+from kerasft.serving.characters import CODE_POINTS
 from kerasft.serving.lookup import lookup
 
-BASE = 1 << 21  # Code points are below it.
 PENALTY = 10.0  # of a character that is no piece, below the least likely one
 
 
@@ -67,7 +67,7 @@ class BestPieces(tf.Module):
                 place + tf.cast(length, tf.int64), tf.size(flat, tf.int64) - 1
             )
             inside = (node >= 0) & (place + tf.cast(length, tf.int64) < end)
-            key = tf.where(inside, node * BASE + tf.gather(flat, there), -1)
+            key = tf.where(inside, node * CODE_POINTS + tf.gather(flat, there), -1)
             node = self._child.lookup(key)
             own = tf.gather(self._id_of_node, tf.maximum(node, 0))
             found = found.write(length, tf.where(node >= 0, own, -1))
@@ -148,7 +148,7 @@ def _tree(pieces):
     for number, piece in enumerate(pieces):
         node = 0
         for character in piece:
-            key = node * BASE + ord(character)
+            key = node * CODE_POINTS + ord(character)
             node = nodes.get(key)
             if node is None:
                 node = nodes[key] = len(id_of_node)

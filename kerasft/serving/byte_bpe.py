@@ -19,7 +19,7 @@ import tokenizers
 from kerasft.serving.added_tokens import AddedTokens, has_added_tokens
 from kerasft.serving.byte_reference import read_byte_reference
 from kerasft.serving.composing import Composer
-from kerasft.serving.lookup import lookup
+from kerasft.serving.lookup import known_or_made, lookup
 from kerasft.serving.merges import Merges
 from kerasft.serving.split_graph import SplitGraph
 from kerasft.serving.token_graph import TokenGraph
@@ -91,14 +91,5 @@ class ByteBPEGraph(TokenGraph):
             points.flat_values, row_starts + begins.flat_values, validate=False
         )
         words, place = tf.unique(tf.strings.unicode_encode(words, "UTF-8"))
-        return points, begins, tf.gather(self._tokens_of_each(words), place)
-
-    def _tokens_of_each(self, words):
-        """Token ids of words that are there once, ragged (words, tokens)."""
-        ids = tf.cast(self._id_of_word.lookup(words), tf.int32)
-        is_token = ids >= 0
-        others = self._merges(tf.boolean_mask(words, ~is_token))
-        tokens = tf.RaggedTensor.from_tensor(tf.boolean_mask(ids, is_token)[:, None])
-        order = tf.concat([tf.where(is_token), tf.where(~is_token)], 0)[:, 0]
-        back = tf.math.invert_permutation(tf.cast(order, tf.int32))
-        return tf.gather(tf.concat([tokens, others], 0), back)
+        tokens = known_or_made(self._id_of_word, words, self._merges)
+        return points, begins, tf.gather(tokens, place)

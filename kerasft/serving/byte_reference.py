@@ -15,10 +15,10 @@ import tokenizers
 
 from kerasft.serving.added_tokens import added_misfits
 from kerasft.serving.asked_template import asked_template
+from kerasft.serving.own_tokenizer import own_copy, pad, padding_misfits
 from kerasft.serving.reference import Piece, raise_if_unsupported, side_misfits
 from kerasft.serving.split_regex import GPT2
 
-PADS = ("[PAD]", "<pad>", "<|pad|>")
 PLAIN = (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100))
 
 
@@ -81,15 +81,11 @@ def read_byte_reference(tokenizer: str | tokenizers.Tokenizer) -> ByteReference:
     Raises:
         UnsupportedTokenizerError: a component has no exact graph; all are listed.
     """
-    own = tokenizers.Tokenizer.from_str(
-        tokenizer if isinstance(tokenizer, str) else tokenizer.to_str()
-    )
+    own = own_copy(tokenizer)
     config = json.loads(own.to_str())
     misfits = [*side_misfits(config), *added_misfits(own), *_misfits(config, own)]
     raise_if_unsupported(misfits)
-    if not own.padding:
-        pad = next(pad for pad in PADS if own.token_to_id(pad) is not None)
-        own.enable_padding(pad_id=own.token_to_id(pad), pad_token=pad)
+    pad(own)
     expression, prefix_space = _splitting(config["pre_tokenizer"])
     model = config["model"]
     id_of_byte = _ids_of_bytes(model)
@@ -128,8 +124,7 @@ def _misfits(config, own):
         if model[name]:
             yield f"its {name} is {model[name]!r}, the graph does none"
     yield from _unknown_misfits(model)
-    if not own.padding and not any(own.token_to_id(pad) is not None for pad in PADS):
-        yield f"it has no padding settings and none of {PADS}: call enable_padding()"
+    yield from padding_misfits(own)
 
 
 def _unknown_misfits(model):

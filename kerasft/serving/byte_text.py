@@ -37,17 +37,11 @@ class ByteText(tf.Module):
                 f"Its decoder is {decoder['type']}, the graph does ByteLevel. Decode "
                 "the token ids outside of it."
             )
-        added = tokenizer.get_added_tokens_decoder().values()
-        left_out = {one.content for one in added if one.special and skip_special}
-        size = 1 + max(tokenizer.get_vocab(with_added_tokens=True).values())
-        tokens = [tokenizer.id_to_token(token_id) or "" for token_id in range(size)]
+        tokens = readable_tokens(tokenizer, skip_special)
         bytes_of = _reader()
         with tf.device("CPU"):
-            self._bytes = tf.constant(
-                [b"" if token in left_out else bytes_of(token) for token in tokens]
-                + [b""]
-            )
-        self._size = size
+            self._bytes = tf.constant([*map(bytes_of, tokens), b""])
+        self._size = len(tokens)
 
     def __call__(self, token_ids):
         """Texts of a batch.
@@ -63,6 +57,15 @@ class ByteText(tf.Module):
             places = tf.where(known, token_ids, self._size)
             joined = tf.strings.reduce_join(tf.gather(self._bytes, places), axis=-1)
             return tf.strings.unicode_transcode(joined, "UTF-8", "UTF-8", "replace")
+
+
+def readable_tokens(tokenizer: tokenizers.Tokenizer, skip_special: bool) -> list[str]:
+    """Tokens by their ids; "" for one that leaves nothing, and where there is none."""
+    added = tokenizer.get_added_tokens_decoder().values()
+    left_out = {one.content for one in added if one.special and skip_special}
+    size = 1 + max(tokenizer.get_vocab(with_added_tokens=True).values())
+    tokens = [tokenizer.id_to_token(token_id) or "" for token_id in range(size)]
+    return ["" if token in left_out else token for token in tokens]
 
 
 def _reader():

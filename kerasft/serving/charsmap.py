@@ -16,9 +16,8 @@ import tensorflow as tf
 from kerasft.serving.characters import CODE_POINTS
 from kerasft.serving.graphemes import SMALL, Graphemes
 from kerasft.serving.lookup import lookup
-from kerasft.serving.rewriting import SAME, Rewriting
+from kerasft.serving.rewriting import SAME, Rewriting, utf8_sizes
 
-BASE = 1 << 21  # Code points are below it.
 MOST = 3  # characters of a small cluster
 
 
@@ -60,8 +59,8 @@ class Charsmap(tf.Module):
         flat = points.flat_values
         begins = self._graphemes(points)
         cluster = tf.cumsum(tf.cast(begins, tf.int64)) - 1
-        sizes = 1 + sum(tf.cast(flat >= n, tf.int32) for n in (0x80, 0x800, 0x10000))
-        small = tf.gather(tf.math.segment_sum(sizes, cluster) < SMALL, cluster)
+        small = tf.math.segment_sum(utf8_sizes(flat), cluster) < SMALL
+        small = tf.gather(small, cluster)
         rows = tf.gather(self._row_of_point, flat)
         whole = tf.where(begins & small, rows, -1)
         wide, inside = tf.cast(flat, tf.int64), begins
@@ -69,7 +68,7 @@ class Charsmap(tf.Module):
         for ahead in range(1, MOST):
             next_one = tf.roll(cluster, -ahead, 0) == cluster
             inside &= next_one & (tf.range(tf.size(flat)) + ahead < tf.size(flat))
-            key = key * BASE + tf.roll(wide, -ahead, 0)
+            key = key * CODE_POINTS + tf.roll(wide, -ahead, 0)
             asked = inside & small & (whole < 0)
             found = self._row_of_several.lookup(tf.where(asked, key, -1))
             whole = tf.where(asked, tf.cast(found, tf.int32), whole)
@@ -110,5 +109,5 @@ def entries_of(content: bytes) -> dict[str, str]:
 def _number(points):
     number = 0
     for point in points:
-        number = number * BASE + point
+        number = number * CODE_POINTS + point
     return number

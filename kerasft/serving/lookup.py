@@ -1,6 +1,6 @@
 """Tables that a graph looks things up in: of whole numbers, or of strings."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -24,3 +24,23 @@ def lookup(
     return tf.lookup.StaticHashTable(
         tf.lookup.KeyValueTensorInitializer(keys, numbers), default
     )
+
+
+def known_or_made(table: tf.lookup.StaticHashTable, words, make: Callable):
+    """Token ids of words: those that are one token are looked up, the others made.
+
+    Args:
+        table: word -> token id, -1 for none.
+        words: (words,) strings.
+        make: strings (words,) -> ragged int32 (words, tokens).
+
+    Returns:
+        Ragged int32 (words, tokens).
+    """
+    ids = tf.cast(table.lookup(words), tf.int32)
+    is_token = ids >= 0
+    others = make(tf.boolean_mask(words, ~is_token))
+    tokens = tf.RaggedTensor.from_tensor(tf.boolean_mask(ids, is_token)[:, None])
+    order = tf.concat([tf.where(is_token), tf.where(~is_token)], 0)[:, 0]
+    back = tf.math.invert_permutation(tf.cast(order, tf.int32))
+    return tf.gather(tf.concat([tokens, others], 0), back)

@@ -17,9 +17,10 @@ import tensorflow as tf
 import tokenizers
 
 from kerasft.serving.characters import CODE_POINTS
-from kerasft.serving.lookup import lookup
+from kerasft.serving.lookup import known_or_made, lookup
 from kerasft.serving.merges import PairMerges
 from kerasft.serving.piece_reference import MARK, read_piece_reference
+from kerasft.serving.rewriting import spread, utf8_sizes
 from kerasft.serving.token_graph import TokenGraph
 
 BORDER = b"\xff"  # In no UTF-8.
@@ -58,8 +59,8 @@ class PieceBPEGraph(TokenGraph):
         """See `TokenGraph.token_ids`."""
         words = self._words(self._marked(text))
         each, place = tf.unique(words.flat_values)
-        tokens = tf.gather(self._tokens_of_each(each), place)
-        return words.with_values(tokens).merge_dims(1, 2)
+        tokens = known_or_made(self._id_of_word, each, self._merged)
+        return words.with_values(tf.gather(tokens, place)).merge_dims(1, 2)
 
     def _marked(self, text):
         """Texts with marks for spaces, and one before them where that is done."""
@@ -80,26 +81,17 @@ class PieceBPEGraph(TokenGraph):
             )
         return tf.strings.split(text, BORDER)
 
-    def _tokens_of_each(self, words):
-        """Token ids of words that are there once, ragged (words, tokens)."""
-        ids = tf.cast(self._id_of_word.lookup(words), tf.int32)
-        is_token = ids >= 0
-        points = tf.strings.unicode_decode(tf.boolean_mask(words, ~is_token), "UTF-8")
-        others = self._merges.merged(*self._letters(points), points.nrows(tf.int32))
-        tokens = tf.RaggedTensor.from_tensor(tf.boolean_mask(ids, is_token)[:, None])
-        order = tf.concat([tf.where(is_token), tf.where(~is_token)], 0)[:, 0]
-        back = tf.math.invert_permutation(tf.cast(order, tf.int32))
-        return tf.gather(tf.concat([tokens, others], 0), back)
+    def _merged(self, words):
+        """Token ids of words, ragged (words, tokens)."""
+        points = tf.strings.unicode_decode(words, "UTF-8")
+        return self._merges.merged(*self._letters(points), points.nrows(tf.int32))
 
     def _letters(self, points):
         """Tokens of characters, and the number of each one's word."""
         flat = points.flat_values
         known = tf.gather(self._id_of_point, flat)
-        size = 1 + sum(tf.cast(flat >= n, tf.int32) for n in (0x80, 0x800, 0x10000))
-        lengths = tf.where(known >= 0, 1, size)
-        source = tf.repeat(tf.range(tf.size(flat)), lengths)
-        within = tf.range(tf.size(source))
-        within -= tf.gather(tf.cumsum(lengths, exclusive=True), source)
+        size = utf8_sizes(flat)
+        source, within = spread(tf.where(known >= 0, 1, size))
         flat, known, size = (tf.gather(one, source) for one in (flat, known, size))
         bits = tf.bitwise.right_shift(flat, 6 * tf.maximum(size - 1 - within, 0))
         first = tf.gather(FIRST_BYTES, size - 1) | bits

@@ -14,7 +14,7 @@ import tokenizers
 
 from kerasft.serving.added_tokens import has_added_tokens
 from kerasft.serving.asked_template import asked_template
-from kerasft.serving.byte_reference import PADS
+from kerasft.serving.own_tokenizer import own_copy, pad, padding_misfits
 from kerasft.serving.reference import Piece, raise_if_unsupported, side_misfits
 from kerasft.serving.unigram_reference import MARK
 
@@ -61,14 +61,10 @@ def read_piece_reference(tokenizer: str | tokenizers.Tokenizer) -> PieceReferenc
     Raises:
         UnsupportedTokenizerError: a component has no exact graph; all are listed.
     """
-    own = tokenizers.Tokenizer.from_str(
-        tokenizer if isinstance(tokenizer, str) else tokenizer.to_str()
-    )
+    own = own_copy(tokenizer)
     config = json.loads(own.to_str())
     raise_if_unsupported([*side_misfits(config), *_misfits(config, own)])
-    if not own.padding:
-        pad = next(pad for pad in PADS if own.token_to_id(pad) is not None)
-        own.enable_padding(pad_id=own.token_to_id(pad), pad_token=pad)
+    pad(own)
     vocabulary, pairs = config["model"]["vocab"], config["model"]["merges"]
     merged = ["".join(pair) for pair in pairs]
     merges = [
@@ -111,8 +107,7 @@ def _misfits(config, own):
         yield "it has no byte_fallback with a token for each byte"
     if has_added_tokens(own):
         yield "it has added tokens that are not special"
-    if not own.padding and not any(own.token_to_id(pad) is not None for pad in PADS):
-        yield f"it has no padding settings and none of {PADS}: call enable_padding()"
+    yield from padding_misfits(own)
 
 
 def _prepends(config):

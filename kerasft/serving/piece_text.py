@@ -16,6 +16,7 @@ import re
 import tensorflow as tf
 import tokenizers
 
+from kerasft.serving.byte_text import readable_tokens
 from kerasft.serving.reference import UnsupportedTokenizerError
 from kerasft.serving.unigram_reference import MARK
 
@@ -39,11 +40,7 @@ class PieceText(tf.Module):
         super().__init__(name="piece_text")
         decoder = json.loads(tokenizer.to_str())["decoder"] or {"type": "none"}
         self._stripped = _spaces_stripped(decoder)
-        added = tokenizer.get_added_tokens_decoder().values()
-        left_out = {one.content for one in added if one.special and skip_special}
-        size = 1 + max(tokenizer.get_vocab(with_added_tokens=True).values())
-        tokens = [tokenizer.id_to_token(token_id) or "" for token_id in range(size)]
-        tokens = ["" if token in left_out else token for token in tokens]
+        tokens = readable_tokens(tokenizer, skip_special)
         matches = [BYTE.fullmatch(token) for token in tokens]
         pieces = [
             bytes([int(match[1], 16)]) if match else token.replace(MARK, " ").encode()
@@ -53,7 +50,7 @@ class PieceText(tf.Module):
             self._pieces = tf.constant([*pieces, b""])
             self._is_byte = tf.constant([*map(bool, matches), False])
             self._is_left_out = tf.constant([not token for token in [*tokens, ""]])
-        self._size = size
+        self._size = len(tokens)
 
     def __call__(self, token_ids):
         """Texts of a batch.

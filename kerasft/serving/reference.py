@@ -18,6 +18,7 @@ import tokenizers
 from tokenizers import normalizers
 
 from kerasft._errors import KerasftError
+from kerasft.serving.own_tokenizer import own_copy
 
 # RE2, which cuts over-long words, repeats an expression at most 1000 times.
 LONGEST_WORD = 999
@@ -64,9 +65,7 @@ def read_reference(tokenizer: str | tokenizers.Tokenizer) -> Reference:
     Raises:
         UnsupportedTokenizerError: a component has no exact graph; all are listed.
     """
-    own = tokenizers.Tokenizer.from_str(
-        tokenizer if isinstance(tokenizer, str) else tokenizer.to_str()
-    )
+    own = own_copy(tokenizer)
     config = json.loads(own.to_str())
     misfits = [*_component_misfits(config), *_token_misfits(config)]
     misfits += _vocabulary_misfits(config)

@@ -38,9 +38,7 @@ class Rewriting(tf.Module):
         lengths = tf.where(rows == SAME, tf.ones_like(lengths), lengths)
         if dropped is not None:
             lengths = tf.where(dropped, tf.zeros_like(lengths), lengths)
-        source = tf.repeat(tf.range(tf.size(flat, tf.int64)), lengths)
-        within = tf.range(tf.size(source, tf.int64))
-        within -= tf.gather(tf.cumsum(lengths, exclusive=True), source)
+        source, within = spread(lengths)
         row = tf.gather(rows, source)
         made = tf.gather(self._texts.row_starts(), tf.maximum(row, 0)) + within
         spelt = tf.concat([self._texts.flat_values, [0]], 0)
@@ -50,6 +48,22 @@ class Rewriting(tf.Module):
         return tf.RaggedTensor.from_value_rowids(
             made, owner, points.nrows(), validate=False
         )
+
+
+def spread(lengths):
+    """For so many places each: whose each place is, and which of its own.
+
+    Args:
+        lengths: whole numbers, flat; the answers are of their type.
+    """
+    source = tf.repeat(tf.range(tf.size(lengths, lengths.dtype)), lengths)
+    within = tf.range(tf.size(source, lengths.dtype))
+    return source, within - tf.gather(tf.cumsum(lengths, exclusive=True), source)
+
+
+def utf8_sizes(points):
+    """Bytes that each code point has in UTF-8, int32."""
+    return 1 + sum(tf.cast(points >= n, tf.int32) for n in (0x80, 0x800, 0x10000))
 
 
 class CharacterMap(tf.Module):

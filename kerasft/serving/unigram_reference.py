@@ -14,8 +14,8 @@ import tokenizers
 
 from kerasft.serving.added_tokens import added_misfits, has_added_tokens
 from kerasft.serving.asked_template import asked_template
-from kerasft.serving.byte_reference import PADS
 from kerasft.serving.normalizing import steps_of
+from kerasft.serving.own_tokenizer import own_copy, pad, padding_misfits
 from kerasft.serving.reference import Piece, raise_if_unsupported, side_misfits
 
 MARK = "\u2581"  # where a word begins
@@ -55,15 +55,11 @@ def read_unigram_reference(tokenizer: str | tokenizers.Tokenizer) -> UnigramRefe
     Raises:
         UnsupportedTokenizerError: a component has no exact graph; all are listed.
     """
-    own = tokenizers.Tokenizer.from_str(
-        tokenizer if isinstance(tokenizer, str) else tokenizer.to_str()
-    )
+    own = own_copy(tokenizer)
     config = json.loads(own.to_str())
     misfits = [*side_misfits(config), *added_misfits(own), *_misfits(config, own)]
     raise_if_unsupported(misfits)
-    if not own.padding:
-        pad = next(pad for pad in PADS if own.token_to_id(pad) is not None)
-        own.enable_padding(pad_id=own.token_to_id(pad), pad_token=pad)
+    pad(own)
     model = config["model"]
     sample = next(piece.strip(MARK) for piece, _ in model["vocab"] if piece.strip(MARK))
     single, pair = (asked_template(own, sample, paired) for paired in (0, 1))
@@ -105,8 +101,7 @@ def _misfits(config, own):
         yield "it has an empty piece"
     if has_added_tokens(own):
         yield "it has added tokens that are not special"
-    if not own.padding and not any(own.token_to_id(pad) is not None for pad in PADS):
-        yield f"it has no padding settings and none of {PADS}: call enable_padding()"
+    yield from padding_misfits(own)
 
 
 def _splitting(before):

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from kerasft.serving.verify import NAMES, reference_at
+from kerasft.serving.verify import NAMES, differing_rows, reference_at
 
 BATCH = 512
 
@@ -51,3 +51,10 @@ def compare(graph, home, folder, texts):
             np.testing.assert_array_equal(found[name], expected)
         compared += len(encoded)
     return compared
+
+
+def differences(graph, texts, pairs=()):
+    """Texts and pairs of which the graph makes other inputs than its tokenizer."""
+    reference = reference_at(graph.reference.tokenizer, graph.max_length)
+    rows = [(text,) for text in texts] + list(zip(texts, pairs, strict=False))
+    return differing_rows(graph, reference, rows)

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 import tokenizers
 from byte_tokenizers import GPT4O, KINDS, PROSE, byte_level
-from homes import HOMES, compare
+from homes import HOMES, compare, differences
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, models, normalizers, pre_tokenizers
@@ -20,7 +20,7 @@ from kerasft.serving.composing import inert
 from kerasft.serving.fuzz import adversarial_texts
 from kerasft.serving.merges import Merges
 from kerasft.serving.reference import UnsupportedTokenizerError
-from kerasft.serving.verify import differing_rows, reference_at
+from kerasft.serving.verify import reference_at
 
 LENGTH = 48
 # What the expressions treat each in its own way.
@@ -37,12 +37,6 @@ def graph_of(kind):
 
 def copy(kind):
     return tokenizers.Tokenizer.from_str(byte_level(kind).to_str())
-
-
-def differences(graph, texts, pairs=()):
-    reference = reference_at(graph.reference.tokenizer, graph.max_length)
-    rows = [(text,) for text in texts] + list(zip(texts, pairs, strict=False))
-    return differing_rows(graph, reference, rows)
 
 
 def edged(count, seed):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tokenizers
-from homes import HOMES, compare
+from homes import HOMES, compare, differences
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from piece_tokenizers import MARKED, piece_bpe
@@ -18,7 +18,7 @@ from kerasft.serving.fuzz import adversarial_texts
 from kerasft.serving.piece_bpe import PieceBPEGraph
 from kerasft.serving.piece_text import PieceText
 from kerasft.serving.reference import UnsupportedTokenizerError
-from kerasft.serving.verify import differing_rows, reference_at
+from kerasft.serving.verify import reference_at
 
 LENGTH = 48
 EDGES = "ab\u2581\u2581  \n\u00e9\u4e2d\U0001f600\x00<unk><0x0A>"
@@ -27,12 +27,6 @@ EDGES = "ab\u2581\u2581  \n\u00e9\u4e2d\U0001f600\x00<unk><0x0A>"
 @functools.cache
 def graph_of(kind):
     return PieceBPEGraph(piece_bpe(kind), LENGTH)
-
-
-def differences(graph, texts, pairs=()):
-    reference = reference_at(graph.reference.tokenizer, graph.max_length)
-    rows = [(text,) for text in texts] + list(zip(texts, pairs, strict=False))
-    return differing_rows(graph, reference, rows)
 
 
 def edged(count, seed):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tokenizers
-from homes import HOMES, compare
+from homes import HOMES, compare, differences
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from piece_tokenizers import KINDS, copy, unigram
@@ -19,7 +19,7 @@ from kerasft.serving.best_pieces import BestPieces
 from kerasft.serving.fuzz import adversarial_texts
 from kerasft.serving.reference import UnsupportedTokenizerError
 from kerasft.serving.unigram import UnigramGraph
-from kerasft.serving.verify import differing_rows, reference_at
+from kerasft.serving.verify import reference_at
 
 LENGTH = 48
 EDGES = "ab\u2581 \u3000\t\n\r\x0b\x85\xa0\u2028\u00e9e\u0301\u0308\ufb01\u2460\u212b"
@@ -29,12 +29,6 @@ EDGES += "\u0130\u1e9e`'\u4e2d\U0001f600\x00\ufeff\u200b\u00ad\u0340\u0344\ufffd
 @functools.cache
 def graph_of(kind):
     return UnigramGraph(unigram(kind), LENGTH)
-
-
-def differences(graph, texts, pairs=()):
-    reference = reference_at(graph.reference.tokenizer, graph.max_length)
-    rows = [(text,) for text in texts] + list(zip(texts, pairs, strict=False))
-    return differing_rows(graph, reference, rows)
 
 
 def edged(count, seed):
