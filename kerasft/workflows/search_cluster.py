@@ -13,6 +13,7 @@ import time
 from threading import Thread
 
 from kerasft._errors import SettingsError
+from kerasft.workflows.console import ERRORS
 
 NAMES = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
 CHIEF, WORKER = "chief", "worker"
@@ -52,6 +53,8 @@ def wait_for_chief():
         SettingsError: it has not within an hour.
     """
     until = time.monotonic() + LONGEST_WAIT
+    if not _answers():
+        ERRORS.print(f"The chief at {address()} does not answer: waiting for it ...")
     while not _answers():
         if time.monotonic() > until:
             raise SettingsError(f"The chief at {address()} did not answer in an hour.")

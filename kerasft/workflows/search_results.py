@@ -96,10 +96,11 @@ def found_in(oracle, folder: Path, monitor: str, sign: int, told: dict) -> Found
         folder: of the search.
         monitor: what the score is.
         sign: 1 where more is better, -1 where less is.
-        told: trial -> values, as people are told them.
+        told: trial -> values, as people are told them, in the order they began;
+            workers may have begun others since.
     """
     trials = []
-    for name in oracle.start_order:
+    for name in told:
         state = oracle.trials[name].status
         ended = state in ("COMPLETED", "FAILED")
         place = trial_folder(folder, name)

@@ -77,6 +77,7 @@ class Worker:
         for place, variables in list(self.places.items()):
             if place in self.running:
                 continue
+            wait_for_chief()
             trial = self.oracle.create_trial(f"{self.name} place {place}")
             if trial.status == "STOPPED":
                 del self.places[place]

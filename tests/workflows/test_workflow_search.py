@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -20,7 +21,7 @@ import kerasft as kft
 from kerasft._errors import SettingsError
 from kerasft.workflows import cli, trial_processes
 from kerasft.workflows.flags import from_yaml
-from kerasft.workflows.search_results import Found
+from kerasft.workflows.search_results import Found, found_in
 from kerasft.workflows.search_screen import Screen, remaining_seconds
 from kerasft.workflows.training import Run
 from kerasft.workflows.trial import direction_of, reason_of, score_of
@@ -382,6 +383,15 @@ def test_the_score_is_that_of_the_epoch_that_is_kept():
     with pytest.raises(FloatingPointError):
         score_of(replace(run, history={"val_loss": [float("nan")]}), "val_loss")
     assert (direction_of("val_loss"), direction_of("val_f1")) == (-1, 1)
+
+
+def test_what_a_worker_begins_while_a_table_is_made_waits_for_the_next(tmp_path):
+    begun = [SimpleNamespace(status="RUNNING") for _ in range(2)]
+    oracle = SimpleNamespace(
+        trials=dict(zip("01", begun, strict=True)), start_order=["0", "1"]
+    )
+    found = found_in(oracle, tmp_path, "val_loss", -1, {"0": {"batch_size": 8}})
+    assert [one["id"] for one in found.trials] == ["0"]
 
 
 def test_of_equal_scores_the_first_trial_is_the_best():
