@@ -7,12 +7,15 @@ precision it loses the small probabilities.
 Source: Vaswani et al. 2017, section 3.2 (arXiv:1706.03762).
 """
 
+from functools import partial
+
 import keras
 from keras import ops
 
 from kerasft.layers.dense import Dense
 from kerasft.layers.dropout import Dropout
 from kerasft.layers.folding import foldable, folded_mix, folded_scores
+from kerasft.layers.mixing import mixed, scores_of
 from kerasft.layers.packing import UNPACKED
 
 # exp() of it is 0. Not the smallest float32: Keras casts what a layer is given to the
@@ -129,14 +132,11 @@ class SelfAttention(keras.layers.Layer):
             weights = self._weights(scores, bias, training, readers)
             mixed = folded_mix(weights, tokens, self.v_proj)
         else:
-            keys = self._heads(rows(self.k_proj(tokens)), (0, 2, 3, 1))
+            keys = self._heads(rows(self.k_proj(tokens)), (0, 2, 1, 3))
             values = self._heads(rows(self.v_proj(tokens)), (0, 2, 1, 3))
             if cache is not None:
-                keys, values = cache.extended(ops.swapaxes(keys, 2, 3), values)
-                keys = ops.swapaxes(keys, 2, 3)
-            scores = ops.matmul(queries, keys)
-            weights = self._weights(scores, bias, training, readers)
-            mixed = ops.matmul(weights, values)
+                keys, values = cache.extended(keys, values)
+            mixed = self._mixed(queries, keys, values, bias, training, readers)
         return self._output(mixed, training, readers, packing)
 
     def _folds(self, readers):
@@ -152,17 +152,34 @@ class SelfAttention(keras.layers.Layer):
             queries = self.q_proj(packing.rows(tokens, readers))
         return self._heads(queries, (0, 2, 1, 3))
 
-    def _weights(self, scores, bias, training, readers):
-        """Attention weights of scores (batch, heads, readers, length), some dropped.
+    def _mixed(self, queries, keys, values, bias, training, readers):
+        """Values mixed by attention weights, (batch, heads, readers, size).
 
-        The softmax is float32.
+        Args:
+            queries: (batch, heads, readers, size), scaled.
+            keys, values: (batch, heads, length, size).
+            bias, training, readers: as of `call`.
         """
+        if training and keras.backend.backend() == "tensorflow":
+            shape = (*ops.shape(queries)[:3], ops.shape(keys)[2])
+            drop = self.attention_dropout.of_shape(shape)
+            weigh = partial(self._softmax, bias=bias, readers=readers)
+            return mixed(queries, keys, values, weigh, drop)
+        scores = scores_of(queries, keys)
+        return ops.matmul(self._weights(scores, bias, training, readers), values)
+
+    def _weights(self, scores, bias, training, readers):
+        """Attention weights of scores (batch, heads, readers, length), some dropped."""
+        weights = ops.cast(self._softmax(scores, bias, readers), self.compute_dtype)
+        return self.attention_dropout(weights, training=training)
+
+    def _softmax(self, scores, bias, readers):
+        """Attention weights, float32."""
         scores = ops.cast(scores, "float32")
         if bias is not None:
             bias = bias if readers is None else bias[:, :, :readers]
             scores = scores + ops.cast(bias, "float32")
-        weights = ops.cast(ops.softmax(scores), self.compute_dtype)
-        return self.attention_dropout(weights, training=training)
+        return ops.softmax(scores)
 
     def _output(self, mixed, training, readers, packing):
         """What comes out for values mixed by head, (batch, heads, readers, size)."""

@@ -21,3 +21,15 @@ class Dropout(keras.layers.Dropout):
         from kerasft.layers.dropout_tensorflow import drop
 
         return drop(inputs, self.rate, self.seed_generator.next())
+
+    def of_shape(self, shape):
+        """A function that drops the same places of such tensors each time.
+
+        On TensorFlow alone.
+        """
+        if not self.rate:
+            return lambda inputs: inputs
+        from kerasft.layers.dropout_tensorflow import kept_places, without
+
+        kept = kept_places(shape, self.rate, self.seed_generator.next())
+        return lambda inputs: without(inputs, kept, self.rate)

@@ -13,7 +13,12 @@ def drop(inputs, rate, seed):
         rate: share to drop, 0 to 1, rounded to 1 / 65,536.
         seed: (2,) integers; the same seed gives the same mask.
     """
-    size = tf.size(inputs)
+    return without(inputs, kept_places(tf.shape(inputs), rate, seed), rate)
+
+
+def kept_places(shape, rate, seed):
+    """Which places stay, bool (shape)."""
+    size = tf.reduce_prod(shape)
     bits = tf.random.stateless_uniform(
         [(size + 1) // 2],
         _of_replica(tf.cast(seed, tf.int32)),
@@ -23,12 +28,19 @@ def drop(inputs, rate, seed):
         alg="philox",
     )
     numbers = tf.reshape(tf.bitcast(bits, tf.uint16), [-1])[:size]
-    dropped = round(rate * STEPS)
-    kept = tf.reshape(numbers, tf.shape(inputs)) >= tf.constant(dropped, tf.uint16)
-    scale = tf.constant(STEPS / (STEPS - dropped), inputs.dtype)
+    return tf.reshape(numbers, shape) >= tf.constant(_steps(rate), tf.uint16)
+
+
+def without(inputs, kept, rate):
+    """Zero what is not kept, and scale up the rest."""
+    scale = tf.constant(STEPS / (STEPS - _steps(rate)), inputs.dtype)
     # Not a product with a mask of floats: backwards this one needs `kept` alone, which
     # has a byte a place.
     return tf.where(kept, inputs * scale, tf.zeros((), inputs.dtype))
+
+
+def _steps(rate):
+    return round(rate * STEPS)
 
 
 def _of_replica(seed):

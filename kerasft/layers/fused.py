@@ -100,6 +100,5 @@ class FusedAttention(SelfAttention):
         if cache is not None:
             keys, values = cache.extended(keys, values)
         queries = queries * (size**-0.5 if self.scale is None else self.scale)
-        scores = ops.einsum("bhqs,bhks->bhqk", queries, keys)
-        weights = self._weights(scores, bias, training, readers)
-        return self._output(ops.matmul(weights, values), training, readers, packing)
+        mixed = self._mixed(queries, keys, values, bias, training, readers)
+        return self._output(mixed, training, readers, packing)

@@ -88,10 +88,13 @@ class GroupedAttention(SelfAttention):
         if cache is not None:
             keys, values = cache.extended(keys, values)
         grouped = self._grouped(queries * self.size**-0.5)
-        scores = self._by_head(ops.einsum("bgqs,bgks->bgqk", grouped, keys))
-        weights = self._grouped(self._weights(scores, bias, training, readers))
-        mixed = self._by_head(ops.matmul(weights, values))
-        return self._output(mixed, training, readers, packing)
+        mixed = self._mixed(grouped, keys, values, bias, training, readers)
+        return self._output(self._by_head(mixed), training, readers, packing)
+
+    def _softmax(self, scores, bias, readers):
+        """The same of grouped heads."""
+        by_head = super()._softmax(self._by_head(scores), bias, readers)
+        return self._grouped(by_head)
 
     def _split(self, tokens, heads, norm=None):
         """(batch, heads, length, size) of (batch, length, heads x size)."""
