@@ -30,7 +30,7 @@ class Registry(dict):
         self.kind = kind
 
     def __missing__(self, name):
-        close = difflib.get_close_matches(str(name), list(self), n=1)
+        close = difflib.get_close_matches(str(name), list(self), n=1, cutoff=0.7)
         hint = f" Did you mean '{close[0]}'?" if close else ""
         known = ", ".join(sorted(self))
         raise UnknownNameError(f"No {self.kind} named '{name}'.{hint} Known: {known}.")
