@@ -23,6 +23,7 @@ ONE_FILE_EACH = (
     "tasks/replicas_tensorflow.py",
     "objectives/adam_tensorflow.py",
     "layers/dropout_tensorflow.py",
+    "layers/rows_tensorflow.py",
     "sampling/compiled_tensorflow.py",
 )
 PLACES = {

@@ -1,4 +1,4 @@
-"""Dropout from few random numbers; the only file of `layers` that knows TensorFlow."""
+"""Dropout from few random numbers, on TensorFlow."""
 
 import tensorflow as tf
 

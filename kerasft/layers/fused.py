@@ -88,17 +88,27 @@ class FusedAttention(SelfAttention):
             cache: a `LayerCache` of earlier tokens, or a `Prefix`, whose keys are not
                 turned; looked at, too; or None.
         """
-        parts = packing.rows(self.qkv_proj(tokens))
-        size = self.width // self.num_heads
-        shape = (-1, ops.shape(parts)[1], 3, self.num_heads, size)
-        parts = ops.transpose(ops.reshape(parts, shape), (2, 0, 3, 1, 4))
-        queries, keys, values = parts[0], parts[1], parts[2]
+        queries, keys, values = self._parts(packing.rows(self.qkv_proj(tokens)))
         if turn is not None:
             queries, keys = turned(queries, *turn), turned(keys, *turn)
         if readers is not None:
             queries = queries[:, :, :readers]
         if cache is not None:
             keys, values = cache.extended(keys, values)
-        queries = queries * (size**-0.5 if self.scale is None else self.scale)
+        queries = queries * (
+            queries.shape[-1] ** -0.5 if self.scale is None else self.scale
+        )
         mixed = self._mixed(queries, keys, values, bias, training, readers)
         return self._output(mixed, training, readers, packing)
+
+    def _parts(self, together):
+        """Queries, keys and values, each (batch, heads, length, size)."""
+        size = self.width // self.num_heads
+        if together.shape[1] == 1:  # One token is in its place already.
+            return [
+                ops.reshape(part, (-1, self.num_heads, 1, size))
+                for part in ops.split(together, 3, axis=-1)
+            ]
+        shape = (-1, ops.shape(together)[1], 3, self.num_heads, size)
+        parts = ops.transpose(ops.reshape(together, shape), (2, 0, 3, 1, 4))
+        return parts[0], parts[1], parts[2]

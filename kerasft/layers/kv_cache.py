@@ -10,6 +10,7 @@ Sources: Pope et al. 2022 (arXiv:2211.05102), section 3.3; Li and Liang 2021
 (arXiv:2101.00190), section 4.2, for the prefix.
 """
 
+import keras
 from keras import ops
 
 
@@ -21,19 +22,22 @@ class LayerCache:
             are of any number.
         first: the place of the next token, an integer, which may be a tensor.
         offset: places before that of the first token, which virtual tokens have.
+        own: whether nobody else has these keys and values, so that they may be written
+            where they are; zeros that were just made may be one tensor.
     """
 
-    def __init__(self, keys, values, first, offset=0):
+    def __init__(self, keys, values, first, offset=0, own=False):
         self.keys = keys
         self.values = values
         self.first = first
         self.offset = offset
+        self.own = own
 
     def extended(self, keys, values):
         """Write those of new tokens, (batch, heads, tokens, size); give all."""
         place = self.offset + self.first
-        self.keys = _written(self.keys, keys, place)
-        self.values = _written(self.values, values, place)
+        self.keys = _written(self.keys, keys, place, self.own)
+        self.values = _written(self.values, values, place, self.own)
         return self.keys, self.values
 
 
@@ -66,12 +70,18 @@ def behind(first, rest, axis):
     return ops.concatenate([first, rest], axis=axis)
 
 
-def _written(kept, new, first):
-    batch, heads, count, _ = ops.shape(new)
-    rows, columns, places = ops.meshgrid(
-        ops.arange(batch), ops.arange(heads), first + ops.arange(count), indexing="ij"
-    )
-    # In one row of places: Keras mixes up the axes of others on JAX.
-    indices = ops.reshape(ops.stack([rows, columns, places], axis=-1), (-1, 3))
-    new = ops.reshape(ops.cast(new, kept.dtype), (-1, kept.shape[-1]))
-    return ops.scatter_update(kept, indices, new)
+def _written(kept, new, first, own):
+    """`kept` (batch, heads, capacity, size) with new places from `first` on."""
+    batch, heads, count, size = ops.shape(new)
+    capacity = ops.shape(kept)[2]
+    firsts = ops.arange(batch * heads, dtype="int32") * capacity + first
+    rows = ops.reshape(firsts[:, None] + ops.arange(count, dtype="int32"), (-1,))
+    flat = ops.reshape(kept, (-1, size))
+    new = ops.reshape(ops.cast(new, kept.dtype), (-1, size))
+    if own and keras.backend.backend() == "tensorflow":
+        from kerasft.layers.rows_tensorflow import with_rows
+
+        flat = with_rows(flat, rows, new)
+    else:
+        flat = ops.scatter_update(flat, rows[:, None], new)
+    return ops.reshape(flat, ops.shape(kept))

@@ -46,9 +46,9 @@ class BeamSearch(Decoding):
         }
         return self._with_tokens(state, logits)
 
-    def _stepped(self, state):
+    def _stepped(self, state, head=None):
         """The state after one more token of each beam."""
-        logits, caches = self._logits(state)
+        logits, caches = self._logits(state, head)
         return self._with_tokens(state | {"caches": caches}, logits)
 
     def _with_tokens(self, state, logits):

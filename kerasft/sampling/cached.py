@@ -33,7 +33,24 @@ class CachedDecoder:
             return ((nothing, nothing),) * self.backbone.config.num_layers
         return tuple(prefix.extended(nothing, nothing) for prefix in prefixes)
 
-    def step(self, ids, mask, positions, caches, first):
+    def turned_table(self):
+        """What `head_for_loop` takes, made once for all tokens of a text; or None.
+
+        On a GPU nothing is gained by it, and JAX's compiler sees to it.
+        """
+        if keras.backend.backend() != "tensorflow":
+            return None
+        from kerasft.sampling.compiled_tensorflow import on_cpu
+
+        return self.head.turned(self.backbone.token_table) if on_cpu() else None
+
+    def head_for_loop(self, turned):
+        """The head as a function of hidden states, with a `turned_table` or None."""
+        if turned is not None:
+            return lambda hidden: ops.matmul(hidden, turned)
+        return lambda hidden: self.head(hidden, self.backbone.token_table)
+
+    def step(self, ids, mask, positions, caches, first, head=None):
         """Run new tokens.
 
         Args:
@@ -42,18 +59,22 @@ class CachedDecoder:
             positions: int32 (rows, tokens).
             caches: as of `empty`.
             first: the place of the first new token, a scalar.
+            head: of `head_for_loop`, within a loop of steps: nobody else has the
+                caches then. None: outside of one.
 
         Returns:
             Logits (rows, vocabulary) after the last token, float32; hidden states of
             all of them; the caches.
         """
         before = self.backbone.num_virtual
-        layers = [LayerCache(keys, values, first, before) for keys, values in caches]
+        own = head is not None
+        layers = [LayerCache(*cache, first, before, own) for cache in caches]
         inputs = {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
         hidden = self.backbone(inputs, cache=layers)
-        logits = self.head(hidden[:, -1:], self.backbone.token_table)[:, 0]
+        last = hidden[:, -1:]
+        logits = head(last) if head else self.head(last, self.backbone.token_table)
         caches = tuple((layer.keys, layer.values) for layer in layers)
-        return ops.cast(logits, "float32"), hidden, caches
+        return ops.cast(logits[:, 0], "float32"), hidden, caches
 
 
 def positions_of(mask):

@@ -28,14 +28,14 @@ class Contrastive(Decoding):
         hidden = ops.pad(_unit(hidden), more)
         return self._stepped(state | {"logits": logits, "hidden": hidden})
 
-    def _stepped(self, state):
+    def _stepped(self, state, head=None):
         """The state with the best candidate as its next token."""
         alpha, many = self.settings.penalty_alpha, self.settings.top_k
         logits = self._allowed(state, state["logits"])
         chances, candidates = ops.top_k(ops.softmax(logits), many)
         candidates = ops.cast(candidates, "int32")
         here = self._here(state)
-        ahead, hidden, caches = self._looked_ahead(state, candidates, here)
+        ahead, hidden, caches = self._looked_ahead(state, candidates, here, head)
         likeness = self._likeness(state, hidden)
         best = ops.argmax((1 - alpha) * chances - alpha * likeness, axis=-1)
         rows = ops.arange(ops.shape(candidates)[0], dtype="int32") * many
@@ -48,7 +48,7 @@ class Contrastive(Decoding):
             + ops.take(hidden, rows, axis=0) * ops.cast(here, hidden.dtype)[:, None],
         }
 
-    def _looked_ahead(self, state, candidates, here):
+    def _looked_ahead(self, state, candidates, here, head):
         """Each candidate run: logits, unit states (rows x candidates, 1, width)."""
         many = self.settings.top_k
         mask, lengths, caches = keras.tree.map_structure(
@@ -57,7 +57,7 @@ class Contrastive(Decoding):
         )
         ids = ops.reshape(candidates, (-1, 1))
         logits, hidden, caches = self.decoder.step(
-            ids, mask, lengths[:, None], caches, state["next"]
+            ids, mask, lengths[:, None], caches, state["next"], head
         )
         return logits, _unit(hidden), caches
 

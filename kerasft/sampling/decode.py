@@ -55,6 +55,9 @@ class Decoding:
             "lengths": ops.sum(mask, axis=1),
             "finished": ops.zeros((count,), "bool"),
         }
+        turned = self.decoder.turned_table()
+        if turned is not None:
+            state["turned"] = turned
         caches = self.decoder.empty(count, capacity)
         logits, hidden, caches = self.decoder.step(
             ids, state["mask"], positions_of(mask), caches, 0
@@ -63,6 +66,9 @@ class Decoding:
 
     def advance(self, state, count):
         """Make at most `count` more tokens, a scalar; fewer if all texts end."""
+        same = {name: state[name] for name in ("turned",) if name in state}
+        state = {name: part for name, part in state.items() if name not in same}
+        head = self.decoder.head_for_loop(same.get("turned"))
 
         def goes_on(state, made):
             return ops.logical_and(
@@ -70,23 +76,23 @@ class Decoding:
             )
 
         def step(state, made):
-            return self._stepped(state), made + 1
+            return self._stepped(state, head), made + 1
 
         start = ops.convert_to_tensor(0, "int32")
-        return ops.while_loop(goes_on, step, (state, start))[0]
+        return ops.while_loop(goes_on, step, (state, start))[0] | same
 
-    def _stepped(self, state):
+    def _stepped(self, state, head=None):
         """The state after one more token."""
-        logits, caches = self._logits(state)
+        logits, caches = self._logits(state, head)
         return self._with_token(state | {"caches": caches}, logits)
 
-    def _logits(self, state):
+    def _logits(self, state, head):
         """Logits after the last token of each row, and the caches with it."""
         last = state["next"] - 1
         ids = ops.take(state["tokens"], last, axis=1)[:, None]
         positions = state["lengths"][:, None] - 1
         mask, caches = state["mask"], state["caches"]
-        logits, _, caches = self.decoder.step(ids, mask, positions, caches, last)
+        logits, _, caches = self.decoder.step(ids, mask, positions, caches, last, head)
         return logits, caches
 
     def _chosen(self, logits, state, made):
