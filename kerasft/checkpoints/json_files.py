@@ -46,7 +46,8 @@ def parse_json(text, source):
         ) from None
     except ValueError as error:
         raise CheckpointError(
-            f"{source}: not valid JSON ({error}). Download the file again."
+            f"{source}: not valid JSON ({error}). The file is damaged: "
+            "download it again, or make it anew."
         ) from error
 
 

@@ -72,7 +72,7 @@ class FaultLog:
         lines = [f"{self.count:,} bad {rows}, {good:,} good:", *self._first]
         if more:
             lines.append(f"  … and {more:,} more.")
-        skip = ', or pass on_bad_rows="skip" to leave them out' if good else ""
+        skip = ', or set on_bad_rows to "skip" to leave them out' if good else ""
         return "\n".join([*lines, f"Mend them{skip}."])
 
 

@@ -9,7 +9,7 @@ import keras
 
 from kerasft._errors import SettingsError
 from kerasft._registry import Registry
-from kerasft.training.cluster import named_cluster
+from kerasft.training.cluster import joining, named_cluster
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
@@ -147,7 +147,8 @@ def _mirrored():
 
 def _multi_worker():
     global _workers
-    if not named_cluster().addresses:
+    cluster = named_cluster()
+    if not cluster.addresses:
         raise SettingsError(
             "strategy is 'multi_worker', but TF_CONFIG names no workers. Start each "
             "process with it, or try it on this machine: kerasft launch --workers 2 -- "
@@ -155,7 +156,8 @@ def _multi_worker():
         )
     if _workers is None:  # There can be one a process.
         try:
-            _workers = tf.distribute.MultiWorkerMirroredStrategy()
+            with joining(cluster):
+                _workers = tf.distribute.MultiWorkerMirroredStrategy()
         except RuntimeError as error:
             raise SettingsError(
                 f"The workers cannot be joined: {error} Call kerasft.strategy before "

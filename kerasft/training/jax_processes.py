@@ -11,7 +11,7 @@ import jax
 import keras
 
 from kerasft._errors import SettingsError
-from kerasft.training.cluster import named_cluster
+from kerasft.training.cluster import joining, named_cluster
 
 ADDRESSES = "KERAS_DISTRIBUTION_JOB_ADDRESSES"
 
@@ -26,7 +26,8 @@ def join():
     if place is None or jax.distributed.is_initialized():
         return
     try:
-        keras.distribution.initialize(*place)
+        with joining(named_cluster()):
+            keras.distribution.initialize(*place)
     except RuntimeError as error:
         raise SettingsError(
             f"The processes cannot be joined: {error} Call kerasft.strategy(...) "

@@ -16,12 +16,13 @@ from importlib import import_module
 from jsonargparse import ArgumentParser
 
 import kerasft
-from kerasft._errors import KerasftError
+from kerasft._errors import KerasftError, SettingsError
 from kerasft.workflows import COMMANDS
 from kerasft.workflows.console import ERRORS
 from kerasft.workflows.flags import parser_of, readable, settings_from
 from kerasft.workflows.quiet import without_remarks
 
+BACKENDS = ("tensorflow", "jax", "torch", "numpy", "openvino")
 LOST = 3
 LOST_ERRORS = ("UnavailableError", "AbortedError", "DeadlineExceededError")
 
@@ -38,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         without_remarks()
         if arguments is None:  # As a program; a caller has its own way.
             warnings.showwarning = _warn
+        _raise_unless_known(os.environ.get("KERAS_BACKEND", BACKENDS[0]))
         name, settings = parse(arguments)
         function, _ = _load(name)
         function(settings)
@@ -51,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if not _is_of_a_lost_worker(error):
             raise
-        reason = next(filter(None, reversed(str(error).splitlines())), "no reason told")
+        reason = _reason(error)
         ERRORS.print(
             f"kerasft: another worker was lost ({reason[:200]}). Started again, all go "
             "on from the last snapshot, or from the beginning if there is none yet."
@@ -59,6 +61,20 @@ def main(arguments: list[str] | None = None) -> int:
         ERRORS.file.flush()
         os._exit(LOST)  # The usual end would wait for the others.
     return 0
+
+
+def _raise_unless_known(backend):
+    if backend not in BACKENDS:
+        raise SettingsError(
+            f"KERAS_BACKEND is {backend!r}; Keras knows {', '.join(BACKENDS)}."
+        )
+
+
+def _reason(error):
+    """The last line of a message that is not about TensorFlow's graph."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    told = [line for line in lines if line and not line.startswith(("[[", "("))]
+    return told[-1] if told else "no reason told"
 
 
 def _is_of_a_lost_worker(error):
@@ -92,7 +108,12 @@ def parse(arguments: list[str] | None = None):
         parser_of_command = parser_of(settings, usage=usage, description=about)
         commands.add_subcommand(typed, parser_of_command, help=about)
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    if given[:1] == ["launch"] and "--" in given:
+    if given[:1] == ["launch"] and not {"--help", "-h", "--config"} & set(given):
+        if "--" not in given:
+            raise SettingsError(
+                "launch is told after -- what each worker runs: kerasft launch "
+                "--workers 2 -- finetune ..."
+            )
         place = given.index("--")
         given[place:] = ["--command", json.dumps(given[place + 1 :])]
     parsed = parser.parse_args(_spelled_out(given))

@@ -121,14 +121,19 @@ def _start(command, environments, folder):
 def _watched(workers):
     """Wait until all have ended, and end all when one has failed; the exit codes."""
 
+    asked = []  # The signals that ask for an end.
+
     def pass_on(number, frame):
+        asked.append(number)
         for worker in workers:
             worker.send_signal(number)
 
     # Ctrl-C reaches the workers without us; here it must not end the waiting.
     before = {
         signal.SIGTERM: signal.signal(signal.SIGTERM, pass_on),
-        signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
+        signal.SIGINT: signal.signal(
+            signal.SIGINT, lambda number, frame: asked.append(number)
+        ),
     }
     try:
         while any(worker.poll() is None for worker in workers):
@@ -141,6 +146,8 @@ def _watched(workers):
         for number, handler in before.items():
             signal.signal(number, handler)
     found = [code for code in codes if code is not None]
+    if asked and any(found):
+        sys.exit(128 + asked[0])
     if 128 + signal.SIGTERM in found or 128 + signal.SIGINT in found:
         sys.exit(max(found))
     return found

@@ -127,7 +127,7 @@ def test_bad_rows_stop_the_reading_and_are_listed_together(tmp_path):
     message = str(error.value)
     assert message.startswith("60 bad rows, 940 good:")
     assert message.count(f"{path}:") == 20
-    assert "and 40 more" in message and 'on_bad_rows="skip"' in message
+    assert "and 40 more" in message and 'on_bad_rows to "skip"' in message
     assert not (tmp_path / "rejected.csv").exists()
 
 

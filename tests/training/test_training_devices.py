@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -70,12 +71,61 @@ def test_one_worker_is_no_obstacle(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", '{"cluster": 3}', '{"cluster": {"worker": 1}}']
+    "text",
+    [
+        "{",
+        "[]",
+        '{"cluster": 3}',
+        '{"cluster": {"worker": 1}}',
+        '{"cluster": {"worker": "10.0.0.1:1"}}',
+    ],
 )
 def test_a_broken_cluster_is_refused(text, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(SettingsError, match="no cluster in JSON"):
         kft.strategy()
+
+
+@pytest.mark.parametrize(
+    "addresses, told",
+    [
+        (["localhost", "10.0.0.2:1"], "has no port behind localhost"),
+        (["10.0.0.1:1", "10.0.0.1:1"], "names 10.0.0.1:1 twice"),
+        ([7, "10.0.0.2:1"], "has no port behind 7"),
+    ],
+)
+def test_addresses_that_cannot_be_are_refused(addresses, told, monkeypatch):
+    cluster = {"cluster": {"worker": addresses}}
+    task = {"task": {"type": "worker", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(cluster | task))
+    with pytest.raises(SettingsError, match=told):
+        kft.strategy()
+
+
+ALONE = """
+import kerasft as kft
+kft.strategy()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_worker_that_waits_for_others_says_so_and_can_be_ended(number):
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    cluster = {
+        "cluster": {"worker": addresses},
+        "task": {"type": "worker", "index": 0},
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-c", ALONE],
+        env=os.environ | {"TF_CONFIG": json.dumps(cluster)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    told = f"Waiting for the workers {addresses[1]}"
+    assert any(told in line for line in process.stderr)
+    process.send_signal(number)
+    assert process.wait(20) == -number
+    process.stderr.close()
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from threading import Timer
 
 import pytest
 from workflow_files import FINETUNE
@@ -30,6 +31,25 @@ def test_only_training_is_launched(refused):
     assert "what follows -- is one of finetune, pretrain, search" in refused(
         "launch", "--workers", "2", "--", "predict", "run", "--data", "x.csv"
     )
+
+
+def test_a_command_without_dashes_is_told_where_they_go(refused):
+    assert "told after -- what each worker runs" in refused(
+        "launch", "--workers", "2", "finetune"
+    )
+
+
+def test_an_end_that_was_asked_for_is_no_lost_worker(monkeypatch):
+    popen = subprocess.Popen
+
+    def start(command, env, **_):
+        return popen(["sleep", "60"])  # It ends by the signal, as one that is done.
+
+    monkeypatch.setattr(launching.subprocess, "Popen", start)
+    Timer(1, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    with pytest.raises(SystemExit) as ended:
+        kft.launch(kft.LaunchSettings(workers=2, command=["finetune"]))
+    assert ended.value.code == 128 + signal.SIGTERM
 
 
 def test_workers_of_a_search_are_its_jobs(monkeypatch):

@@ -176,3 +176,9 @@ def test_nothing_of_predictions_is_left_when_a_later_chunk_fails(
     with pytest.raises(RuntimeError):
         cli.main(["predict", str(run_folder), "--data", "test.csv", "--out", "f.csv"])
     assert not list(Path().glob("*f.csv*"))
+
+
+def test_a_backend_that_keras_does_not_know_is_told(refused, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jaxx")
+    told = refused("finetune", "--help")
+    assert "KERAS_BACKEND is 'jaxx'" in told and "tensorflow, jax" in told
