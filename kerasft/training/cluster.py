@@ -82,7 +82,7 @@ def joining(cluster: Cluster):
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, handler or signal.SIG_DFL)
 
 
 def _wrong(told, what):
