@@ -8,6 +8,11 @@ The trap: on a CPU the matrix that is given changes, too.
 import tensorflow as tf
 
 
+def on_cpu() -> bool:
+    """Whether there is no GPU to compute on."""
+    return not tf.config.get_visible_devices("GPU")
+
+
 def with_rows(matrix, rows, new):
     """The matrix with new rows; what was given is not to be read any more.
 
@@ -16,7 +21,7 @@ def with_rows(matrix, rows, new):
         rows: int32 (count,), which ones.
         new: (count, width).
     """
-    if tf.config.get_visible_devices("GPU"):  # Where a copy takes next to no time.
+    if not on_cpu():  # Where a copy takes next to no time.
         return tf.tensor_scatter_nd_update(matrix, rows[:, None], new)
     # Not advised by TensorFlow, whose own advice is the copy.
     return tf.raw_ops.InplaceUpdate(x=matrix, i=rows, v=new)

@@ -40,7 +40,7 @@ class CachedDecoder:
         """
         if keras.backend.backend() != "tensorflow":
             return None
-        from kerasft.sampling.compiled_tensorflow import on_cpu
+        from kerasft.layers.rows_tensorflow import on_cpu
 
         return self.head.turned(self.backbone.token_table) if on_cpu() else None
 

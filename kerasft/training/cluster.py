@@ -41,7 +41,7 @@ def named_cluster() -> Cluster:
     try:
         content = json.loads(told)
         jobs = content.get("cluster", {})
-        if any(not isinstance(told, list) for told in jobs.values()):
+        if any(not isinstance(names, list) for names in jobs.values()):
             raise TypeError("addresses are no list")
         everyone = [(job, i) for job in sorted(jobs) for i in range(len(jobs[job]))]
         addresses = tuple(jobs[job][i] for job, i in everyone)

@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         without_remarks()
         if arguments is None:  # As a program; a caller has its own way.
             warnings.showwarning = _warn
-        _raise_unless_known(os.environ.get("KERAS_BACKEND", BACKENDS[0]))
+        _raise_unless_known(os.environ.get("KERAS_BACKEND") or BACKENDS[0])
         name, settings = parse(arguments)
         function, _ = _load(name)
         function(settings)
@@ -108,14 +108,14 @@ def parse(arguments: list[str] | None = None):
         parser_of_command = parser_of(settings, usage=usage, description=about)
         commands.add_subcommand(typed, parser_of_command, help=about)
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    if given[:1] == ["launch"] and not {"--help", "-h", "--config"} & set(given):
-        if "--" not in given:
-            raise SettingsError(
-                "launch is told after -- what each worker runs: kerasft launch "
-                "--workers 2 -- finetune ..."
-            )
+    if given[:1] == ["launch"] and "--" in given:
         place = given.index("--")
         given[place:] = ["--command", json.dumps(given[place + 1 :])]
+    elif given[:1] == ["launch"] and not {"--help", "-h", "--config"} & set(given):
+        raise SettingsError(
+            "launch is told after -- what each worker runs: kerasft launch "
+            "--workers 2 -- finetune ..."
+        )
     parsed = parser.parse_args(_spelled_out(given))
     name = parsed.command.replace("-", "_")
     _, settings = _load(name)

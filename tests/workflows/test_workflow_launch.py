@@ -27,6 +27,12 @@ def test_what_follows_the_dashes_is_the_workers_command():
     assert settings.command == [*TRAIN, "--out", "x"]
 
 
+@pytest.mark.parametrize("flag", ["--config", "--help", "-h"])
+def test_flags_behind_the_dashes_are_the_commands(flag):
+    given = ["launch", "--workers", "2", "--", "finetune", flag, "recipe.yaml"]
+    assert cli.parse(given)[1].command == ["finetune", flag, "recipe.yaml"]
+
+
 def test_only_training_is_launched(refused):
     assert "what follows -- is one of finetune, pretrain, search" in refused(
         "launch", "--workers", "2", "--", "predict", "run", "--data", "x.csv"
