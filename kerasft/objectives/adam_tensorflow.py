@@ -39,13 +39,13 @@ def move(variable, mean, square, gradient, numbers):
     """As `optimizer.move`; `gradient` may be `tf.IndexedSlices` of different rows.
 
     The kernel corrects the means from beta^t, of which float32 keeps too few digits. It
-    is told 0, and the corrections go into its rate and its epsilon.
+    is told 0, and the corrections are in its rate and its epsilon.
     """
     n = numbers
     dtype = variable.dtype.base_dtype
     variable = _local(variable)
     gradient = tf.cast(tf.convert_to_tensor(gradient), dtype)
-    root = tf.sqrt(n["correction_2"])
+    zero = tf.cast(n["zero"], dtype)
     if n["kept"] is not None:
         # Row by row in place: variable.assign(variable * ...) would make a copy.
         tf.raw_ops.ResourceScatterMul(
@@ -57,15 +57,13 @@ def move(variable, mean, square, gradient, numbers):
         var=variable.handle,
         m=_local(mean).handle,
         v=_local(square).handle,
-        beta1_power=tf.zeros((), dtype),
-        beta2_power=tf.zeros((), dtype),
-        lr=tf.cast(n["rate"] * root / n["correction_1"], dtype),
+        beta1_power=zero,
+        beta2_power=zero,
+        lr=tf.cast(n["kernel_rate"], dtype),
         beta1=tf.cast(n["beta_1"], dtype),
         beta2=tf.cast(n["beta_2"], dtype),
-        epsilon=tf.cast(n["epsilon"] * root, dtype),
-        grad=tf.where(
-            n["finite"], gradient * tf.cast(n["scale"], dtype), tf.zeros((), dtype)
-        ),
+        epsilon=tf.cast(n["kernel_epsilon"], dtype),
+        grad=tf.where(n["finite"], gradient * tf.cast(n["scale"], dtype), zero),
     )
 
 

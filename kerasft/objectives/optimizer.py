@@ -13,6 +13,7 @@ in Clark et al. 2020 (ELECTRA, arXiv:2003.10555), appendix B.
 
 import math
 import re
+from types import SimpleNamespace
 
 import keras
 from keras import ops
@@ -105,6 +106,7 @@ class AdamW(keras.optimizers.Optimizer):
         )
         self.gradient_norm = self.add_variable((), name="gradient_norm")
         self._scale, self._finite = 1.0, True
+        self._step = SimpleNamespace(numbers={})
         self._rates = layer_rates([v.path for v in variables], self.layer_decay)
         self._decays = [
             0.0 if v.path.rsplit("/", 1)[-1] in UNDECAYED else self.decay
@@ -115,29 +117,46 @@ class AdamW(keras.optimizers.Optimizer):
     def update_step(self, gradient, variable, learning_rate):
         """Move one weight."""
         i = self._get_variable_index(variable)
+        kind = self._rates[i], self._decays[i]
+        if kind not in self._step.numbers:
+            self._step.numbers[kind] = self._numbers(learning_rate, *kind)
+        numbers = self._step.numbers[kind]
+        self._move(variable, self._means[i], self._squares[i], gradient, numbers)
+
+    def _numbers(self, learning_rate, factor, decay):
+        """What `move` is told of all weights of one factor of the rate and one decay.
+
+        Made once a step: for each weight anew they were half of the step's graph.
+        """
         step = ops.cast(self.iterations + 1, "float32")
-        rate = ops.cast(learning_rate, "float32") * self._rates[i]
+        rate = ops.cast(learning_rate, "float32") * factor
         rate = ops.where(self._finite, rate, 0.0)
-        numbers = {
+        correction_1 = _correction(self.beta_1, step)
+        correction_2 = _correction(self.beta_2, step)
+        root = ops.sqrt(correction_2)
+        return {
             "finite": self._finite,
             "rate": rate,
-            "kept": 1 - rate * self._decays[i] if self._decays[i] else None,
+            "kept": 1 - rate * decay if decay else None,
             "scale": self._scale,
             "beta_1": ops.where(self._finite, self.beta_1, 1.0),
             "beta_2": ops.where(self._finite, self.beta_2, 1.0),
             "new_1": ops.where(self._finite, 1 - self.beta_1, 0.0),
             "new_2": ops.where(self._finite, 1 - self.beta_2, 0.0),
-            "correction_1": _correction(self.beta_1, step),
-            "correction_2": _correction(self.beta_2, step),
+            "correction_1": correction_1,
+            "correction_2": correction_2,
             "epsilon": self.epsilon,
+            "kernel_rate": rate * root / correction_1,
+            "kernel_epsilon": self.epsilon * root,
+            "zero": ops.zeros(()),
         }
-        self._move(variable, self._means[i], self._squares[i], gradient, numbers)
 
     def _clip_gradients(self, gradients):
         """Find the scale with which the common norm is at most clip_norm.
 
         `update_step` applies it, in the pass over the gradients that it makes anyway.
         """
+        self._step = SimpleNamespace(numbers={})
         norm = ops.sqrt(sum(_square_sum(g) for g in gradients if g is not None))
         self.gradient_norm.assign(norm)
         self._finite = ops.isfinite(norm)
@@ -204,7 +223,8 @@ def move(variable, mean, square, gradient, numbers):
         numbers: finite (else the gradient counts as 0), rate, kept (share of the weight
             that decay leaves; None: all of it), scale (of the gradient), beta_1 and
             beta_2 (what is kept of the means), new_1 and new_2 (what comes to them),
-            correction_1, correction_2, epsilon.
+            correction_1, correction_2, epsilon; and for the kernel of `adam_tensorflow`
+            kernel_rate, kernel_epsilon and a zero.
     """
     n = numbers
     dtype = mean.dtype

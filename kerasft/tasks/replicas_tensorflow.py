@@ -94,8 +94,10 @@ class OnReplicas:
             self._symbolic_build(data_batch=data_batch)
 
     def _make_function(self, step_function):
-        """As Keras'; several steps at once in a loop of our own."""
+        """As Keras'; one step in one function, several in a loop of our own."""
         steps = int(self.steps_per_execution)
+        if steps == 1 and not (self.has_replicas or self.run_eagerly):
+            return self._one_function(step_function)
         if not self.has_replicas or steps == 1:
             return super()._make_function(step_function)
         strategy = self.distribute_strategy
@@ -121,6 +123,24 @@ class OnReplicas:
             return values
 
         return all_steps
+
+    def _one_function(self, step_function):
+        """A step as one function: Keras' is one within another, and in memory twice."""
+        run = self._autoconvert_optionals(
+            lambda data: self.distribute_strategy.run(step_function, args=(data,))
+        )
+        options = {"autograph": False, "reduce_retracing": True}
+        jit = self.jit_compile
+        on_data = tf.function(run, jit_compile=jit, **options)
+        inner = on_data if jit else run  # XLA takes no iterator.
+        on_iterator = tf.function(lambda batches: inner(next(batches)), **options)
+
+        def step(batches):
+            if isinstance(batches, tf.data.Iterator):
+                return on_iterator(batches)
+            return on_data(next(batches))
+
+        return step
 
 
 @contextmanager

@@ -118,7 +118,10 @@ class TrainStep(Weighed, OnReplicas):
         return tf.function(self._one_part, jit_compile=True)(*tensors)
 
     def _one_part(self, x, y, weights, divisor):
-        with tf.GradientTape() as tape:
+        weights_of_step = [v.value for v in self.trainable_variables]
+        # Keras' frozen weights are watched by themselves, and gradients made of them.
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(weights_of_step)
             values, logits = self._trained_on(x, y)
             loss_sum = self._loss_sum(values, weights)
             loss = _mean(loss_sum, divisor)
@@ -126,8 +129,7 @@ class TrainStep(Weighed, OnReplicas):
             for penalty in self._penalties():
                 loss += penalty
             loss = self.optimizer.scale_loss(loss)
-        values = [v.value for v in self.trainable_variables]
-        gradients = tape.gradient(loss, values)
+        gradients = tape.gradient(loss, weights_of_step)
         if self.xla_inside:  # Which knows no tensor whose size it finds out itself.
             known = [g if g is None else tf.convert_to_tensor(g) for g in gradients]
             return loss_sum, logits, known

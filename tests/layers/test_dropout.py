@@ -42,6 +42,17 @@ def test_a_seed_gives_one_mask_in_every_mode():
     assert not np.array_equal(drop(ones(), 0.2, (5, 7)), eager)
 
 
+@pytest.mark.parametrize("shape", [(4, 3), (5, 3), (7,), ()])
+def test_its_random_numbers_are_those_of_tensorflow(shape):
+    size = int(np.prod(shape))
+    bits = tf.random.stateless_uniform(
+        [(size + 1) // 2], (8, 9), None, None, tf.uint32, alg="philox"
+    )
+    numbers = tf.reshape(tf.bitcast(bits, tf.uint16), [-1])[:size]
+    kept = np.reshape(numbers.numpy(), shape) >= round(0.3 * 2**16)
+    np.testing.assert_array_equal(drop(tf.ones(shape), 0.3, (8, 9)).numpy() > 0, kept)
+
+
 def test_gradients_pass_where_activations_did():
     inputs = ones()
     with tf.GradientTape() as tape:

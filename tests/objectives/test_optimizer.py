@@ -23,6 +23,12 @@ NUMBERS = {
     "correction_1": 1 - 0.9**3,
     "correction_2": 1 - 0.999**3,
     "epsilon": 1e-8,
+    "zero": 0.0,
+}
+ROOT = NUMBERS["correction_2"] ** 0.5
+NUMBERS |= {
+    "kernel_rate": NUMBERS["rate"] * ROOT / NUMBERS["correction_1"],
+    "kernel_epsilon": NUMBERS["epsilon"] * ROOT,
 }
 
 
@@ -57,6 +63,18 @@ def test_the_fused_update_takes_sparse_gradients():
     adam_tensorflow.move(fused[0].value, *fused[1:], rows, NUMBERS)
     optimizer.move(*plain, dense, NUMBERS)
     np.testing.assert_allclose(fused[0].numpy(), plain[0].numpy(), rtol=2e-6)
+
+
+def test_weights_of_one_rate_and_decay_share_their_numbers_in_the_graph():
+    weights = [keras.Variable(np.ones((2, 3), "float32"), name="kernel") for _ in "123"]
+    weights.append(keras.Variable(np.ones(3, "float32"), name="bias"))
+    adamw = kft.adamw(1e-3, total_steps=9)
+    adamw.build(weights)
+    step = tf.function(lambda: adamw.apply([tf.ones(w.shape) for w in weights]))
+    graph = step.get_concrete_function().graph
+    kinds = [operation.type for operation in graph.get_operations()]
+    assert kinds.count("ResourceApplyAdam") == 4
+    assert kinds.count("Expm1") == 2 * 2  # Two corrections; with decay, and without.
 
 
 def test_both_square_sums_are_the_same():
