@@ -1,17 +1,9 @@
-"""Formulas that bring their own gradient, and a way to leave it out.
-
-The trap: a SavedModel cannot hold such a gradient, and TensorFlow warns whoever loads
-a graph that once had one.
-"""
+"""Formulas that bring their own gradient."""
 
 from functools import wraps
 
+import keras
 from keras import ops
-
-from kerasft.layers.switch import Switch
-
-# Within `without_gradients()` the formulas' operations alone are traced, for serving.
-without_gradients = Switch("without_gradients")
 
 
 def with_gradient(formula):
@@ -20,10 +12,13 @@ def with_gradient(formula):
     `gradient(*args, upstream=None)` gives one gradient for each tensor; what flows back
     is its first argument on TensorFlow and `upstream` on the other backends.
     """
-    own = ops.custom_gradient(formula)
+    if keras.backend.backend() != "tensorflow":
+        return wraps(formula)(ops.custom_gradient(formula))
 
     @wraps(formula)
     def value(*tensors):
-        return formula(*tensors)[0] if without_gradients.on else own(*tensors)
+        from kerasft.layers.gradient_tensorflow import differentiated
+
+        return differentiated(formula, tensors)
 
     return value

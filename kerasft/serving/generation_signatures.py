@@ -17,7 +17,6 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from kerasft.layers.gradient import without_gradients
 from kerasft.sampling.cached import CachedDecoder
 from kerasft.sampling.served import ServedDecoding
 from kerasft.sampling.settings import Sampling
@@ -161,9 +160,8 @@ def _written(decoding, face, graph, text, told):
         mask = tf.ones_like(ids)[:, ::-1].to_tensor(0)[:, ::-1]
     rows, width = tf.unstack(tf.shape(prompts))
     numbers, seed = tf.range(rows), told.pop("seed")
-    with without_gradients():
-        state = decoding.begin(prompts, mask, numbers, seed, width + count, **told)
-        state = decoding.advance(state, count - 1)
+    state = decoding.begin(prompts, mask, numbers, seed, width + count, **told)
+    state = decoding.advance(state, count - 1)
     made = state["tokens"][:, width:]
     is_end = tf.zeros_like(made)
     for end in face.end_ids:

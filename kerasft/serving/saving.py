@@ -16,7 +16,6 @@ import tensorflow as tf
 
 from kerasft._errors import SettingsError
 from kerasft.checkpoints.folders import atomic_folder
-from kerasft.layers.gradient import without_gradients
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 SAVED_MODEL_FILES = (
@@ -121,8 +120,7 @@ def tokens_function(model, limits: Limits, answers: Callable, axes: int = 2):
 
 def logits_of(model, inputs):
     """What the model gives without training, float32."""
-    with without_gradients():
-        return tf.cast(model(inputs, training=False), tf.float32)
+    return tf.cast(model(inputs, training=False), tf.float32)
 
 
 def _checks(inputs, limits):

@@ -17,7 +17,6 @@ from pathlib import Path
 import tensorflow as tf
 
 from kerasft.layers.crf import CRF
-from kerasft.layers.gradient import without_gradients
 from kerasft.layers.packing import packed_tokens
 from kerasft.objectives.span_metrics import entity_bounds
 from kerasft.objectives.spans import TagSet
@@ -88,8 +87,7 @@ def _entities(model, face, graph, text):
         logits = logits_of(model, windows.inputs)
     is_first, is_last = _word_edges(pieces.words)
     words, count = _logits_of_words(logits, windows, pieces, is_first)
-    with without_gradients():
-        tags, chances = _best(face, words, tf.sequence_mask(count))
+    tags, chances = _best(face, words, tf.sequence_mask(count))
     row, begin, stop, label = _spans(face, tags, count)
     shift = tf.gather(tf.cumsum(count, exclusive=True), row)
     starts, ends = pieces.starts.flat_values[is_first], pieces.ends.flat_values[is_last]

@@ -3,8 +3,10 @@
 A new task adds its rows and arguments here; all else is asked of it as of the others.
 """
 
+import gc
 import inspect
 import json
+import weakref
 
 import keras
 import numpy as np
@@ -135,6 +137,24 @@ def made(name, folder, **options):
 def files_of(folder):
     files = (path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder): path.read_bytes() for path in files}
+
+
+def traced_graphs():
+    """How many graphs of TensorFlow are alive; each holds the weights it reads."""
+    gc.collect()
+    return sum(type(one).__name__ == "FuncGraph" for one in gc.get_objects())
+
+
+def test_a_task_that_nobody_holds_any_more_frees_its_weights(name, folder):
+    before, rows = traced_graphs(), ROWS[name]()
+    task = made(name, folder)
+    task.compile()
+    task.fit(task.dataset(rows, 4, training=True, seed=0), verbose=0)
+    task.evaluate(task.dataset(rows, 4), verbose=0)
+    weights = [weakref.ref(one) for one in (*task.weights, *task.optimizer.variables)]
+    del task
+    assert traced_graphs() <= before
+    assert not [one for one in weights if one() is not None]
 
 
 def test_it_is_public_and_described(name):
