@@ -82,19 +82,30 @@ def several_workers(strategy) -> bool:
     return extended is not None and extended._in_multi_worker_mode()
 
 
-def wait_for_all(strategy):
-    """Wait until every worker has come to this point."""
+def sum_over_workers(strategy):
+    """A function list of numbers -> their sums over all workers; None: there is one.
+
+    All must call it, at the same moment between steps.
+    """
+    if not several_workers(strategy):
+        return None
     if keras.backend.backend() == "jax":
         from kerasft.training import jax_processes
 
-        jax_processes.wait_for_all()
-    elif several_workers(strategy):
+        return jax_processes.summed
 
-        @tf.function  # Eagerly each worker would be warned of the cost.
-        def counted():
-            return strategy.reduce("SUM", strategy.run(lambda: tf.ones(())), axis=None)
+    @tf.function  # Eagerly each worker would be warned of the cost.
+    def summed(numbers):
+        return strategy.reduce("SUM", strategy.run(tf.identity, (numbers,)), axis=None)
 
-        counted().numpy()
+    return lambda numbers: summed(tf.constant(numbers, tf.float32)).numpy().tolist()
+
+
+def wait_for_all(strategy):
+    """Wait until every worker has come to this point."""
+    summed = sum_over_workers(strategy)
+    if summed is not None:
+        summed([1.0])
 
 
 def require_tensorflow(what: str):

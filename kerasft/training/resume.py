@@ -6,9 +6,7 @@ at the start of a step, when the state is that of all steps before; the dropout'
 the place in the data and the callbacks' state are part of it.
 """
 
-import signal
 import sys
-import threading
 import time
 import warnings
 from contextlib import contextmanager, nullcontext
@@ -19,7 +17,9 @@ import keras
 from kerasft._errors import SettingsError
 from kerasft.tasks.step import batches_of
 from kerasft.training import snapshot
-from kerasft.training.devices import is_chief, several_workers
+from kerasft.training.agreement import Agreement
+from kerasft.training.devices import is_chief, sum_over_workers
+from kerasft.training.end_signals import EndSignals, end_by
 from kerasft.training.fingerprint import VERSIONS, differences, fingerprint
 from kerasft.training.fit_state import FitState, make_variables
 from kerasft.training.replay import Replay, ReplayingCallbacks
@@ -27,7 +27,6 @@ from kerasft.training.run_lock import RunLock
 
 LEAST_SECONDS = 30.0
 SHARE = 60  # A snapshot takes at most one in so many seconds.
-STEPS_OF_SEVERAL_WORKERS = 200
 
 
 class Resume(keras.callbacks.Callback):
@@ -45,8 +44,7 @@ class Resume(keras.callbacks.Callback):
             several workers all do, and the chief writes.
         save_steps: steps between two snapshots.
         save_minutes: minutes between two. None, without `save_steps`: as often as it
-            costs less than 1/60 of the time, but at most every 30 seconds; of several
-            workers every 200 steps.
+            costs less than 1/60 of the time, but at most every 30 seconds.
         keep: snapshots that are kept; the older ones are fallbacks.
         allow_changes: go on although data or settings have changed since.
 
@@ -70,7 +68,7 @@ class Resume(keras.callbacks.Callback):
         self.keep, self.allow_changes = keep, allow_changes
         self.resumed_from = None
         self._state = self._lock = self._replay = None
-        self._signal, self._handlers = None, {}
+        self._signals = EndSignals()
 
     # --- the fit as a whole
 
@@ -109,8 +107,7 @@ class Resume(keras.callbacks.Callback):
             self._lock = RunLock(self.folder)
         with strategy.scope() if hasattr(strategy, "scope") else nullcontext():
             make_variables(model, data)
-        if several_workers(strategy) and not self.save_steps:
-            self.save_steps = STEPS_OF_SEVERAL_WORKERS
+        self._agree = Agreement(sum_over_workers(strategy))
         self._epochs = epochs
         self._state = FitState(model, others)
         self._print = fingerprint(model, data, epochs)
@@ -140,9 +137,7 @@ class Resume(keras.callbacks.Callback):
         )
 
     def _close(self):
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        self._handlers = {}
+        self._signals.leave()
         if self._replay is not None:
             self._replay.close()
         if self._lock is not None:
@@ -159,11 +154,11 @@ class Resume(keras.callbacks.Callback):
             self._state.put_back(self._found)
             self._state.put_into_callbacks()
             self.resumed_from = self._found.step
-            self._tell(_going_on(self._found, self._epochs))
+            self._tell(_going_on(self._found, self._epochs, self.params.get("steps")))
         self._replay.begin()
         iterations = keras.ops.convert_to_numpy(self.model.optimizer.iterations)
         self._first_step = int(iterations)
-        self._listen()
+        self._signals.listen()
         self._saved_at = time.monotonic()
         self._pause = LEAST_SECONDS
         self._saved_step = self._step()
@@ -191,8 +186,12 @@ class Resume(keras.callbacks.Callback):
 
     def on_test_batch_begin(self, batch, logs=None):
         """End here if that is asked for; the validation begins anew then."""
-        if self._signal:
-            self._look(self._epoch, self._replay.done)
+        if self._state is None:
+            return
+        asked = self._agree(*self._signals.came())
+        if any(asked):
+            self._save((self._epoch, self._replay.done))
+            self._stop(asked)
 
     def on_test_end(self, logs=None):
         """Forget them."""
@@ -205,23 +204,34 @@ class Resume(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         """Keep the end, so that the fit is known to be finished."""
         self._save((self._epochs, 0))
+        asked = self._agree(*self._signals.came(), now=True)
+        if any(asked):
+            self._stop(asked)
         self._close()
 
     # --- snapshots
 
     def _look(self, epoch, step):
-        if self._signal:
+        *asked, is_late = self._agree(
+            *self._signals.came(), self._writes and self._is_late()
+        )
+        if any(asked):
             self._save((epoch, step))
-            self._stop()
-        elif self._is_due():
+            self._stop(asked)
+        elif is_late or self._has_steps():
             self._save((epoch, step))
 
-    def _is_due(self):
-        if self.save_steps:
-            return self._step() - self._saved_step >= self.save_steps
-        seconds = time.monotonic() - self._saved_at
-        minutes = self.save_minutes
-        return seconds >= (self._pause if minutes is None else 60 * minutes)
+    def _has_steps(self):
+        """Whether enough steps were made since the last snapshot."""
+        return self.save_steps and self._step() - self._saved_step >= self.save_steps
+
+    def _is_late(self):
+        """Whether enough time has passed since the last snapshot."""
+        if self.save_minutes is None:
+            pause = float("inf") if self.save_steps else self._pause
+        else:
+            pause = 60 * self.save_minutes
+        return time.monotonic() - self._saved_at >= pause
 
     def _save(self, place):
         """Write a snapshot; without one a fit goes on, but not without a word."""
@@ -248,42 +258,25 @@ class Resume(keras.callbacks.Callback):
         """Steps that are done; counted, for reading it would wait for the device."""
         return self._first_step + self._replay.steps
 
-    # --- signals
-
-    def _listen(self):
-        """Let SIGTERM and Ctrl-C wait for a snapshot; a second one does not."""
-        if threading.current_thread() is not threading.main_thread():
-            return
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._handlers[number] = signal.signal(number, self._asked)
-
-    def _asked(self, number, frame):
-        if self._signal:
-            signal.signal(number, self._handlers.get(number, signal.SIG_DFL))
-            signal.raise_signal(number)
-        self._signal = number
-
-    def _stop(self):
-        number, self._signal = self._signal, None
+    def _stop(self, asked):
         self._tell(f"Stopped at step {self._step()}. The same command goes on there.")
         self._close()
-        if number == signal.SIGINT:
-            raise KeyboardInterrupt
-        sys.exit(128 + number)
+        end_by(asked)
 
     def _tell(self, message):
         if self._writes and self.params.get("verbose"):
             sys.stdout.write(f"{message}\n")
 
 
-def _going_on(found, epochs):
+def _going_on(found, epochs, steps):
     epoch, step = found.state["place"]
     if epoch >= epochs:
         return (
             f"{found.path}: this fit is finished, its weights are loaded. To train "
             "anew, delete the folder or name another."
         )
-    return f"Going on from {found.path}: epoch {epoch + 1}, step {step + 1}."
+    place = "its end" if step == steps else f"step {step + 1}"
+    return f"Going on from {found.path}: epoch {epoch + 1}, {place}."
 
 
 def _raise_on_other_backends():

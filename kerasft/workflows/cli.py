@@ -73,13 +73,16 @@ def _raise_unless_known(backend):
 def _reason(error):
     """The last line of a message that is not about TensorFlow's graph."""
     lines = [line.strip() for line in str(error).splitlines()]
-    told = [line for line in lines if line and not line.startswith(("[[", "("))]
+    idle = ("[[", "(", "The error could be from a previous operation")
+    told = [line for line in lines if line and not line.startswith(idle)]
     return told[-1] if told else "no reason told"
 
 
 def _is_of_a_lost_worker(error):
     """Whether this process is one of several and cannot reach the others."""
-    return "TF_CONFIG" in os.environ and type(error).__name__ in LOST_ERRORS
+    kind = type(error).__name__
+    aborted = kind == "InternalError" and "Collective ops is aborted" in str(error)
+    return "TF_CONFIG" in os.environ and (kind in LOST_ERRORS or aborted)
 
 
 def parse(arguments: list[str] | None = None):

@@ -22,6 +22,7 @@ from kerasft.training.settings import Settings, at_least, setting
 from kerasft.workflows.console import ERRORS
 
 LAUNCHED = ("finetune", "pretrain", "search")
+ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 MISTAKE = 2
 PATIENCE = 20  # seconds that a worker has to end when it is asked to
 LINES = 15
@@ -114,7 +115,11 @@ def _start(command, environments, folder):
     for index, own in enumerate(environments):
         with (folder / str(index)).open("w") as log:
             output = {"stdout": log, "stderr": log} if index else {}
-            workers.append(subprocess.Popen(command, env=os.environ | own, **output))
+            # A group of its own, so that a signal comes from us, and not twice.
+            started = subprocess.Popen(
+                command, env=os.environ | own, process_group=0, **output
+            )
+            workers.append(started)
     return workers
 
 
@@ -128,13 +133,7 @@ def _watched(workers):
         for worker in workers:
             worker.send_signal(number)
 
-    # Ctrl-C reaches the workers without us; here it must not end the waiting.
-    before = {
-        signal.SIGTERM: signal.signal(signal.SIGTERM, pass_on),
-        signal.SIGINT: signal.signal(
-            signal.SIGINT, lambda number, frame: asked.append(number)
-        ),
-    }
+    before = {number: signal.signal(number, pass_on) for number in ENDS}
     try:
         while any(worker.poll() is None for worker in workers):
             time.sleep(0.2)

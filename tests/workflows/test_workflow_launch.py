@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from threading import Timer
 
 import pytest
@@ -83,26 +84,58 @@ def test_a_mistake_of_the_workers_is_told_once_and_not_tried_again(here, capfd):
     assert capfd.readouterr().err.count("kerasft: error") == 1
 
 
+def launched(out, *more):
+    """A launcher of two workers, and where their snapshots are."""
+    command = [sys.executable, "-m", "kerasft", "launch", "--workers", "2", "--"]
+    started = subprocess.Popen([*command, *TRAIN, "--out", out, *more])
+    return started, Path(out) / "resume"
+
+
+def workers_of(launcher):
+    """Their process numbers, when the run has taken two snapshots."""
+    launcher, place = launcher
+    while len(snapshot.all_in(place)) < 2:
+        assert launcher.poll() is None
+        time.sleep(0.01)
+    children = ["pgrep", "-P", str(launcher.pid)]
+    return [int(one) for one in subprocess.check_output(children, text=True).split()]
+
+
+def assert_same_runs(one, other):
+    """Of two runs the weights, and the history but for rounding."""
+    first, second = (
+        Path(run, "model.safetensors").read_bytes() for run in (one, other)
+    )
+    assert first == second
+    # Sums that the workers share out again are rounded.
+    first, second = (
+        json.loads(Path(run, "history.json").read_text()) for run in (one, other)
+    )
+    for name, values in second.items():
+        assert first[name] == pytest.approx(values, rel=1e-6)
+
+
 @pytest.mark.slow
 def test_workers_one_of_whom_is_killed_end_with_the_same_files(here):
-    def launched(out):
-        command = [sys.executable, "-m", "kerasft", "launch", "--workers", "2", "--"]
-        return subprocess.Popen([*command, *TRAIN, "--out", out])
-
-    assert launched("runs/unharmed").wait() == 0
+    assert launched("runs/unharmed")[0].wait() == 0
     launcher = launched("runs/harmed")
-    place = here / "runs" / "harmed" / "resume"
-    while len(snapshot.all_in(place)) < 2:
-        time.sleep(0.01)
-    children = subprocess.check_output(
-        ["pgrep", "-P", str(launcher.pid)], text=True
-    ).split()
-    os.kill(int(children[-1]), signal.SIGKILL)
-    assert launcher.wait() == 0
-    runs = [here / "runs" / name for name in ("harmed", "unharmed")]
-    harmed, unharmed = ((run / "model.safetensors").read_bytes() for run in runs)
-    assert harmed == unharmed
-    # Sums that the workers share out again are rounded.
-    harmed, unharmed = (json.loads((run / "history.json").read_text()) for run in runs)
-    for name, values in unharmed.items():
-        assert harmed[name] == pytest.approx(values, rel=1e-6)
+    os.kill(workers_of(launcher)[-1], signal.SIGKILL)
+    assert launcher[0].wait() == 0
+    assert_same_runs("runs/harmed", "runs/unharmed")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=str)
+@pytest.mark.parametrize("who", ["a worker", "the launcher"])
+def test_a_signal_to_one_process_ends_all_at_the_same_step(here, who, number):
+    long = ("--epochs", "40", "--learning-rate", "1e-3")
+    if not Path("runs/whole").exists():
+        assert launched("runs/whole", *long)[0].wait() == 0
+    out = f"runs/{who.split()[-1]}-{number}"
+    launcher = launched(out, *long)
+    workers = workers_of(launcher)
+    os.kill(workers[-1] if who == "a worker" else launcher[0].pid, number)
+    assert launcher[0].wait(60) == 128 + number
+    assert not Path(out, "model.safetensors").exists()
+    assert launched(out, *long)[0].wait() == 0
+    assert_same_runs(out, "runs/whole")
