@@ -2,6 +2,8 @@
 
     python benchmarks/finetune.py --runs 5 --epochs 2 --update-readme
     python benchmarks/finetune.py --rows 64 --runs 1 --peers torch_loop keras_hub
+    python benchmarks/finetune.py --rows 2400 --table finetune_long --update-readme \
+        --peers kerasft torch_loop torch_trainer
 
 In: a pinned checkpoint and pinned rows (see rows.py). Out: `results/finetune.json`
 and a table. Peers run in turn, in processes that stay alive. Trap: the first epoch of
@@ -92,7 +94,7 @@ def markdown(results: dict) -> str:
     return f"{report.caption(results)}\n\n{report.table(header, lines)}"
 
 
-def measured(peers, job: dict, runs: int, python_of) -> dict:
+def measured(peers, job: dict, options, python_of) -> dict:
     """Run all peers in turn; return what they reported, saved after every run."""
     folder = cache_folder() / "benchmarks" / "jobs" / "finetune"
     results = {
@@ -101,16 +103,16 @@ def measured(peers, job: dict, runs: int, python_of) -> dict:
             "train rows": len(Path(job["train"]).read_text().splitlines()),
             "batch size": job["batch_size"],
             "epochs": job["epochs"],
-            "runs": runs,
+            "runs": options.runs,
         },
         "peers": {},
     }
     with started(peers, job, python_of, folder) as workers:
         for name, worker in workers.items():
             results["peers"][name] = {"versions": worker.versions, "runs": []}
-        for name, run in alternate(workers, runs):
+        for name, run in alternate(workers, options.runs):
             results["peers"][name]["runs"].append(run)
-            report.save(results, "finetune")
+            report.save(results, options.table)
             print(f"{name}: fit {run['fit_seconds']:.2f} s", flush=True)
     return results
 
@@ -118,6 +120,7 @@ def measured(peers, job: dict, runs: int, python_of) -> dict:
 def main() -> None:
     parser = arguments(__doc__.splitlines()[0], PEERS, USUAL)
     parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--table", default="finetune", help="of the README, to fill")
     options = parser.parse_args()
     pin_cores(options.cores)
     folder = cache_folder() / "benchmarks" / "jobs" / "finetune"
@@ -126,10 +129,10 @@ def main() -> None:
     job |= {"threads": options.cores}
     peers = {name: PEERS[name] for name in options.peers}
     python_of = environments.chooser(options.python)
-    results = measured(peers, job, options.runs, python_of)
+    results = measured(peers, job, options, python_of)
     print(markdown(results))
     if options.update_readme:
-        report.into_readme(markdown(results), "finetune")
+        report.into_readme(markdown(results), options.table)
 
 
 if __name__ == "__main__":
