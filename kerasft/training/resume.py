@@ -26,6 +26,7 @@ from kerasft.training.replay import Replay, ReplayingCallbacks
 from kerasft.training.run_lock import RunLock
 
 LEAST_SECONDS = 30.0
+LINGER = 1.0  # What others still read of this worker's sums would go with it.
 SHARE = 60  # A snapshot takes at most one in so many seconds.
 
 
@@ -261,6 +262,8 @@ class Resume(keras.callbacks.Callback):
     def _stop(self, asked):
         self._tell(f"Stopped at step {self._step()}. The same command goes on there.")
         self._close()
+        if self._agree.several:
+            time.sleep(LINGER)
         end_by(asked)
 
     def _tell(self, message):
