@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from kerasft._errors import SettingsError
 from kerasft.layers.tracking import open_tracker
 from kerasft.peft.adapter import raise_if_lost
+from kerasft.peft.method import Method
 from kerasft.peft.places import Places
 from kerasft.peft.quantised import quantisation_of, quantise
 from kerasft.peft.shares import AdapterShares
@@ -43,9 +44,14 @@ class Adapted(Stored, Shortened):
             name: of the adapter; it works at once, in place of another.
 
         Raises:
-            SettingsError: the name is taken; the method, or one of its
+            SettingsError: it is no method; the name is taken; the method, or one of its
                 `modules_to_save`, has no place in this model.
         """
+        if not isinstance(method, Method):
+            raise SettingsError(
+                f"add_adapter takes a method with its settings, such as "
+                f"kerasft.LoRA(rank=8), not {method!r}."
+            )
         raise_if_lost(method.modules_to_save, self._stack.places)
         adapter = self._stack.add(method, name)
         self._track(adapter)

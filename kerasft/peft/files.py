@@ -188,8 +188,14 @@ def _class_of(content, own, reader, methods, folder):
     )
 
 
-def fill_adapter(folder, adapter, strict=True):
+def fill_adapter(folder, adapter, strict=True, others=()):
     """Set an adapter's weights, and its values of the model's own, from a folder.
+
+    Args:
+        folder: of the adapter's files.
+        adapter: the `Adapter` that is filled.
+        strict: whether a misfit is an error.
+        others: misfits that are known already, a clause each.
 
     Raises:
         CheckpointError: keys that are missing, too many or of another shape, or
@@ -197,7 +203,7 @@ def fill_adapter(folder, adapter, strict=True):
     """
     reader = _reader(folder, read_config(folder), adapter)
     shapes = {key: reader.shape(key) for key in reader.keys()}
-    misfits = list(_other_base(folder, adapter))
+    misfits = [*others, *_other_base(folder, adapter)]
     used, more = _fill_in_place(adapter, reader, shapes, strict)
     misfits += more
     content = read_config(folder)

@@ -7,7 +7,9 @@ an `Adapter` holds them.
 
 import abc
 from dataclasses import MISSING, dataclass, fields
-from typing import ClassVar
+from numbers import Integral, Real
+from types import UnionType
+from typing import ClassVar, get_args, get_type_hints
 
 import keras
 
@@ -15,6 +17,7 @@ from kerasft._errors import SettingsError
 from kerasft.layers.norm import LayerNorm
 
 BASE_WIDTH = 768  # of BERT-base
+PLAIN = {int: Integral, float: Real, str: str, bool: bool, type(None): type(None)}
 
 
 def by_width(rate: float, width: int) -> float:
@@ -71,7 +74,8 @@ class Method(abc.ABC):
     """What the keys of the model's own weights begin with in the file."""
 
     def __post_init__(self):
-        problems = list(self.problems())
+        # What is of the wrong type cannot be compared with bounds.
+        problems = list(_wrong_types(self)) or list(self.problems())
         if problems:
             raise SettingsError(f"{type(self).__name__}: {'; '.join(problems)}.")
 
@@ -224,3 +228,18 @@ def _usual(field):
 def settings_of(method) -> dict:
     """The fields of a method, as plain data."""
     return {f.name: getattr(method, f.name) for f in fields(method)}
+
+
+def _wrong_types(method):
+    """A clause for each number, word or switch of a method that is none."""
+    hints = get_type_hints(type(method))
+    for field in fields(method):
+        hint = hints[field.name]
+        kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+        value = getattr(method, field.name)
+        if not all(kind in PLAIN for kind in kinds):
+            continue
+        fits = isinstance(value, tuple(PLAIN[kind] for kind in kinds))
+        if not fits or (isinstance(value, bool) and bool not in kinds):
+            names = " or ".join(getattr(k, "__name__", str(k)) for k in kinds)
+            yield f"{field.name} is {value!r}, expected {names}"

@@ -6,6 +6,8 @@ Weights alone are rounded, each output by a scale of its own (8 bits), or each g
 Source: Dettmers et al. 2023, QLoRA (arXiv:2305.14314), section 3, for the idea.
 """
 
+import gc
+
 import keras
 
 from kerasft._errors import SettingsError
@@ -32,8 +34,13 @@ def quantise(backbone, mode):
     found = quantisation_of(backbone)
     if found is not None:
         raise SettingsError(f"The backbone is quantised already ({found}).")
-    for layer in {id(layer): layer for layer in layers}.values():
-        layer.quantize(mode, type_check=False, config=_config(mode, layer))
+    # Keras collects garbage after each layer: half a second, of all that there is.
+    gc.freeze()
+    try:
+        for layer in {id(layer): layer for layer in layers}.values():
+            layer.quantize(mode, type_check=False, config=_config(mode, layer))
+    finally:
+        gc.unfreeze()
 
 
 def quantisation_of(backbone):

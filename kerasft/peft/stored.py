@@ -2,7 +2,7 @@
 
 from contextlib import contextmanager
 
-from kerasft._errors import SettingsError
+from kerasft._errors import CheckpointError, SettingsError
 from kerasft.models.config import to_json
 from kerasft.peft import METHODS, files
 from kerasft.peft.quantised import quantisation_of
@@ -44,8 +44,8 @@ class Stored:
         Args:
             folder: holds `adapter_config.json` and `adapter_model.safetensors`.
             name: of the adapter here.
-            strict: whether missing, extra and misshapen keys, and another base than it
-                was made for, are an error; if not, what fits is taken.
+            strict: whether missing, extra and misshapen keys, other labels, and another
+                base than it was made for, are an error; if not, what fits is taken.
 
         Returns:
             What did not fit, a sentence each; empty if strict.
@@ -56,9 +56,18 @@ class Stored:
             SettingsError: the name is taken.
         """
         stack, before = self._stack, self.active_adapter
-        adapter = stack.add(files.read_method(folder, METHODS), name)
+        method = files.read_method(folder, METHODS)
         try:
-            misfits = files.fill_adapter(folder, adapter, strict)
+            adapter = stack.add(method, name)
+        except SettingsError as error:
+            if name in stack.adapters:
+                raise
+            raise CheckpointError(
+                f"{folder}: does not fit this model. {error}"
+            ) from error
+        try:
+            others = self._other_labels(folder)
+            misfits = files.fill_adapter(folder, adapter, strict, others)
         except Exception:
             stack.remove(name)
             stack.activate(before) if stack.adapters else None
@@ -66,6 +75,14 @@ class Stored:
         self._track(adapter)
         self.set_adapter(name)
         return misfits
+
+    def _other_labels(self, folder):
+        """A clause if the adapter's head has other labels than the task, or in vain."""
+        there = files.read_own(folder).get("config", {}).get("id2label")
+        here = self.adapter_notes()["config"].get("id2label")
+        if there and here and list(there.values()) != list(here.values()):
+            theirs, ours = (", ".join(map(str, one.values())) for one in (there, here))
+            yield f"the adapter's labels are {theirs:.200}; the task's are {ours:.200}"
 
     def reload_adapter(self, folder):
         """Read the working adapter's weights anew, as `save_adapter` wrote them."""
@@ -84,7 +101,8 @@ class Stored:
         if mode is not None:
             raise SettingsError(
                 f"The backbone is quantised ({mode}), so it is no checkpoint any more. "
-                "Save the adapter (save_adapter)."
+                "Save the adapter (save_adapter), load the plain checkpoint, the "
+                "adapter on it (load_adapter), and merge that."
             )
         stack = self._stack
         if stack.active is None or stack.merged is not None:

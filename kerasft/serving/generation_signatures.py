@@ -154,7 +154,8 @@ def _written(decoding, face, graph, text, told):
     """What follows prompts, strings (batch,)."""
     ids = _framed(face.opening, graph.ids(text))
     count = told.pop("max_new_tokens")
-    with tf.control_dependencies(_room(ids, count, face)):
+    checks = _room(ids, count, face) + _bounds(told)
+    with tf.control_dependencies(checks):
         # Padded on the left.
         prompts = ids[:, ::-1].to_tensor(decoding.pad_id)[:, ::-1]
         mask = tf.ones_like(ids)[:, ::-1].to_tensor(0)[:, ::-1]
@@ -182,6 +183,19 @@ def _room(ids, count, face):
             f"A prompt and its new tokens are more than the {face.positions} positions "
             "of the model.",
         ),
+    ]
+
+
+def _bounds(told):
+    """The bounds of `Sampling`, in the graph."""
+    top_p = told["top_p"]
+    return [
+        tf.debugging.assert_non_negative(
+            told["temperature"], "temperature is below 0."
+        ),
+        tf.debugging.assert_non_negative(told["top_k"], "top_k is below 0."),
+        tf.debugging.assert_positive(top_p, "top_p must be above 0."),
+        tf.debugging.assert_less_equal(top_p, 1.0, "top_p must be at most 1."),
     ]
 
 

@@ -242,7 +242,7 @@ class CausalLM(Generating, ScoringChoices, PlainTextTask):
         """Log-likelihood of each text, of all its tokens but the first."""
         return [one["log_likelihood"] for one in self.predict_text(texts)]
 
-    def export(self, folder, rows=None, *, max_new_tokens=64, signature="text"):
+    def export(self, folder, rows=None, *, max_new_tokens=None, signature="text"):
         """Write a SavedModel that takes prompts and loads without kerasft.
 
         `generate(text, max_new_tokens, temperature, top_k, top_p, seed)` gives the same
@@ -253,10 +253,11 @@ class CausalLM(Generating, ScoringChoices, PlainTextTask):
         Args:
             folder: where to; an earlier export there is replaced.
             rows: your own rows, to verify on (the first thousand).
-            max_new_tokens: of `serving_default`.
+            max_new_tokens: of `serving_default`; None: 64, or half of the positions.
             signature: "text", or "tokens" for token ids alone.
 
         Raises:
+            SettingsError: `max_new_tokens` leaves no room for a prompt.
             VerificationError: it does not give what the model gives.
             UnsupportedTokenizerError: this kind of tokenizer has no exact graph.
         """

@@ -1,5 +1,6 @@
 """Causal language models as SavedModels, proved against the task."""
 
+from kerasft._errors import SettingsError
 from kerasft.tasks.exporting import (
     TOLERANCES,
     VERIFIED_FUZZ,
@@ -9,6 +10,7 @@ from kerasft.tasks.exporting import (
 )
 
 VERIFIED_PROMPTS = 60
+USUAL_TOKENS = 64
 
 
 def export_causal_lm(task, folder, rows, max_new_tokens, signature):
@@ -25,6 +27,13 @@ def export_causal_lm(task, folder, rows, max_new_tokens, signature):
 
     raise_unless_signature(signature)
     tokenizer, positions = task.tokenizer, task.backbone.room
+    if max_new_tokens is None:
+        max_new_tokens = min(USUAL_TOKENS, positions // 2)
+    elif not 0 < max_new_tokens < positions:
+        raise SettingsError(
+            f"max_new_tokens is {max_new_tokens}; it must be at least 1 and leave room "
+            f"for a prompt in the {positions} positions of the model."
+        )
     opening, closing = (tuple(ids.tolist()) for ids in frame_of(tokenizer).ids)
     face = WriterFace(
         limits_of(task),

@@ -66,6 +66,54 @@ def test_not_strict_takes_what_fits_and_tells_the_rest(saved):
     assert len(misfits) == 1 and "missing" in misfits[0]
 
 
+def test_labels_in_another_order_are_a_misfit(saved):
+    place, _ = saved
+    path = place / "adapter" / "kerasft_adapter.json"
+    own = json.loads(path.read_text())
+    labels = own["config"]["id2label"]
+    own["config"]["id2label"] = dict(zip(labels, [*labels.values()][::-1], strict=True))
+    path.write_text(json.dumps(own))
+    task = loaded(place / "base")
+    with pytest.raises(
+        kft.KerasftError, match="the adapter's labels are .* the task's"
+    ):
+        task.load_adapter(place / "adapter")
+    assert task.adapters == ()
+    (told,) = task.load_adapter(place / "adapter", strict=False)
+    assert "labels are" in told
+
+
+def test_an_adapter_of_another_family_is_told_with_its_folder(saved, tmp_path):
+    place, _ = saved
+    saved_base("gpt2", tmp_path / "other")
+    with pytest.raises(kft.KerasftError, match="adapter: does not fit this model"):
+        loaded(tmp_path / "other").load_adapter(place / "adapter")
+
+
+@pytest.mark.parametrize("method", ["lora", None, {"rank": 8}, kft.LoRA])
+def test_what_is_no_method_is_refused(saved, method):
+    task = loaded(saved[0] / "base")
+    with pytest.raises(kft.KerasftError, match="takes a method with its settings"):
+        task.add_adapter(method)
+    assert task.adapters == ()
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({"rank": "8"}, "rank is '8', expected int"),
+        ({"rank": True}, "rank is True, expected int"),
+        (
+            {"rank": 1.5, "dropout": "much"},
+            "rank is 1.5, .* dropout is 'much', expected",
+        ),
+    ],
+)
+def test_settings_of_the_wrong_type_are_told_all_at_once(settings, words):
+    with pytest.raises(kft.KerasftError, match=words):
+        kft.LoRA(**settings)
+
+
 def test_another_base_is_recognised(saved, tmp_path):
     place, _ = saved
     task = loaded(place / "base")

@@ -129,6 +129,35 @@ def test_prompts_that_do_not_fit_are_refused(served):
         served["score"](long)
 
 
+@pytest.mark.parametrize(
+    "name, value",
+    [("temperature", -1.0), ("top_k", -3), ("top_p", 0.0), ("top_p", 1.5)],
+)
+def test_settings_out_of_bounds_are_refused_in_the_graph(served, name, value):
+    tf = pytest.importorskip("tensorflow")
+    generate = tf.saved_model.load(str(served)).signatures["generate"]
+    told = {
+        "max_new_tokens": 2,
+        "temperature": 1.0,
+        "top_k": 0,
+        "top_p": 1.0,
+        "seed": 0,
+    }
+    kinds = {
+        k: spec.dtype for k, spec in generate.structured_input_signature[1].items()
+    }
+    told = {k: tf.constant(v, kinds[k]) for k, v in (told | {name: value}).items()}
+    with pytest.raises(tf.errors.InvalidArgumentError, match=name):
+        generate(text=tf.constant(["it's"]), **told)
+
+
+@pytest.mark.parametrize("count", [0, 40, 4000])
+def test_more_new_tokens_than_there_is_room_for_are_refused(task, tmp_path, count):
+    with pytest.raises(SettingsError, match="in the 40 positions of the model"):
+        task.export(tmp_path / "served", max_new_tokens=count)
+    assert not (tmp_path / "served").exists()
+
+
 def test_a_tokenizer_without_a_graph_is_refused(tmp_path):
     from tiny_decoders import saved_decoder
 
