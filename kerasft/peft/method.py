@@ -74,8 +74,7 @@ class Method(abc.ABC):
     """What the keys of the model's own weights begin with in the file."""
 
     def __post_init__(self):
-        # What is of the wrong type cannot be compared with bounds.
-        problems = list(_wrong_types(self)) or list(self.problems())
+        problems = _all_problems(self)
         if problems:
             raise SettingsError(f"{type(self).__name__}: {'; '.join(problems)}.")
 
@@ -230,8 +229,21 @@ def settings_of(method) -> dict:
     return {f.name: getattr(method, f.name) for f in fields(method)}
 
 
+def _all_problems(method):
+    """What a method says is wrong, and what is of the wrong type."""
+    wrong, found = dict(_wrong_types(method)), []
+    try:
+        for problem in method.problems():
+            found.append(problem)
+    except TypeError:  # The wrong type cannot be compared with bounds.
+        if not wrong:
+            raise
+    told = {problem.split(" ")[0] for problem in found}
+    return found + [clause for name, clause in wrong.items() if name not in told]
+
+
 def _wrong_types(method):
-    """A clause for each number, word or switch of a method that is none."""
+    """(name, clause) of each number, word or switch of a method that is none."""
     hints = get_type_hints(type(method))
     for field in fields(method):
         hint = hints[field.name]
@@ -242,4 +254,4 @@ def _wrong_types(method):
         fits = isinstance(value, tuple(PLAIN[kind] for kind in kinds))
         if not fits or (isinstance(value, bool) and bool not in kinds):
             names = " or ".join(getattr(k, "__name__", str(k)) for k in kinds)
-            yield f"{field.name} is {value!r}, expected {names}"
+            yield field.name, f"{field.name} is {value!r}, expected {names}"
