@@ -6,6 +6,7 @@ and the weights below keep their paths.
 """
 
 import keras
+from keras import ops
 
 
 class Adaptable:
@@ -21,7 +22,7 @@ class Adaptable:
 
     def quantized_call(self, inputs, training=None):
         """The same with integer weights."""
-        return Adaptable.call(self, inputs, training)
+        return self.call(inputs, training)
 
     def plain(self, inputs):
         """What the layer gives without an adapter."""
@@ -31,7 +32,21 @@ class Adaptable:
 
 
 class Dense(Adaptable, keras.layers.Dense):
-    """`keras.layers.Dense`, open to an adapter."""
+    """`keras.layers.Dense`, open to an adapter.
+
+    On TensorFlow a batch of texts, (batch, length, width), is laid out as rows first, once
+    for the layer and its adapter: products over three axes are larger graphs there.
+    """
+
+    def call(self, inputs, training=None):
+        """The adapter's answer, or else the layer's own, for each token."""
+        if keras.backend.backend() != "tensorflow" or len(inputs.shape) != 3:
+            return super().call(inputs, training)
+        _, length, width = inputs.shape
+        if length is None:
+            length = ops.shape(inputs)[1]
+        outputs = super().call(ops.reshape(inputs, (-1, width)), training)
+        return ops.reshape(outputs, (-1, length, self.units))
 
 
 class Embedding(Adaptable, keras.layers.Embedding):
