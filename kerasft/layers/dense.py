@@ -34,8 +34,8 @@ class Adaptable:
 class Dense(Adaptable, keras.layers.Dense):
     """`keras.layers.Dense`, open to an adapter.
 
-    On TensorFlow a batch of texts, (batch, length, width), is laid out as rows first, once
-    for the layer and its adapter: products over three axes are larger graphs there.
+    On TensorFlow a batch of texts, (batch, length, width), is laid out as rows first,
+    once for the layer and its adapter: a product over three axes is a larger graph.
     """
 
     def call(self, inputs, training=None):
