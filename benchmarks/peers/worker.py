@@ -9,7 +9,6 @@ is sent to standard error and the replies keep the real one to themselves.
 
 import json
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -50,8 +49,13 @@ def padding_share(lengths: list[int], slots: int) -> float:
 
 
 def peak_memory_mib() -> float:
-    """Return the most memory this process has held so far (Linux counts in KiB)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Return the most memory this program has held so far.
+
+    Not `getrusage`, whose maximum begins with what the process that started this one
+    held.
+    """
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def serve(
