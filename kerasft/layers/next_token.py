@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from kerasft.layers.dense import Dense
+from kerasft.layers.dense import Adaptable, Dense
 from kerasft.layers.embedding import scores_of_rows
 from kerasft.layers.tracking import open_tracker
 
@@ -39,6 +39,10 @@ class TiedDense(Dense):
     def kernel(self):
         """The table turned, (width, units)."""
         return ops.transpose(self.table)
+
+    def call(self, inputs, training=None):
+        """The adapter's answer, or else the layer's own; the product needs all axes."""
+        return Adaptable.call(self, inputs, training)
 
     def plain(self, inputs):
         """Product with each row of the table."""
