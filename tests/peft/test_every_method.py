@@ -125,7 +125,7 @@ def test_a_fresh_one_changes_nothing_where_the_method_promises_that(trained):
     if trained.method.keeps_outputs:
         assert_allclose(trained.fresh, trained.plain, rtol=0, atol=1e-6)
     else:
-        assert 0 < abs(trained.fresh - trained.plain).max() < np.inf
+        assert 0 < abs(trained.fresh - trained.plain).max() < 2.5  # ModernBERT's: 2.25.
 
 
 def test_without_it_the_model_is_as_it_was(trained):
