@@ -8,6 +8,8 @@ and the weights below keep their paths.
 import keras
 from keras import ops
 
+from kerasft.layers.remade import changed
+
 
 class Adaptable:
     """Mixin of a Keras layer: its formula, or that of the adapter that stands there."""
@@ -45,7 +47,8 @@ class Dense(Adaptable, keras.layers.Dense):
         _, length, width = inputs.shape
         if length is None:
             length = ops.shape(inputs)[1]
-        outputs = super().call(ops.reshape(inputs, (-1, width)), training)
+        rows = changed(inputs, lambda tensor: ops.reshape(tensor, (-1, width)))
+        outputs = super().call(rows, training)
         return ops.reshape(outputs, (-1, length, self.units))
 
 

@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from kerasft.layers.gradient import with_gradient
+from kerasft.layers.remade import can_be_remade, not_before
 
 
 class LayerNorm(keras.layers.LayerNormalization):
@@ -23,13 +24,25 @@ class LayerNorm(keras.layers.LayerNormalization):
     def call(self, inputs):
         """Normalise the last axis."""
         beta = ops.zeros(self.gamma.shape) if self.beta is None else self.beta
-        weights = (ops.cast(w, "float32") for w in (self.gamma, beta))
-        outputs = _normalised(self.epsilon)(ops.cast(inputs, "float32"), *weights)
-        return ops.cast(outputs, self.compute_dtype)
+        gamma, beta = (ops.cast(w, "float32") for w in (self.gamma, beta))
+        units = []
+        outputs = _normalised(self.epsilon, units)(
+            ops.cast(inputs, "float32"), gamma, beta
+        )
+
+        def again(after):
+            outputs = not_before(units[0], after) * gamma + beta
+            return ops.cast(outputs, self.compute_dtype)
+
+        return can_be_remade(ops.cast(outputs, self.compute_dtype), again)
 
 
-def _normalised(epsilon):
-    """The formula as a function of inputs, gamma and beta."""
+def _normalised(epsilon, units):
+    """The formula as a function of inputs, gamma and beta.
+
+    It puts what it keeps for its gradient, the inputs of mean 0 and variance 1, into
+    the list `units`.
+    """
 
     @with_gradient
     def normalise(x, gamma, beta):
@@ -37,6 +50,7 @@ def _normalised(epsilon):
         variance = ops.mean(ops.square(centred), -1, keepdims=True)
         scale = ops.rsqrt(variance + epsilon)
         unit = centred * scale
+        units.append(unit)
 
         def gradient(*args, upstream=None):
             upstream = args[0] if upstream is None else upstream

@@ -11,6 +11,8 @@ import numpy as np
 from keras import ops
 
 from kerasft.layers.dropout import Dropout
+from kerasft.layers.gradient import with_gradient
+from kerasft.layers.remade import remade
 from kerasft.peft.hosts import kernel_of, policy_of, sizes_of
 
 INITS = ("kaiming", "gaussian", "pissa")
@@ -60,7 +62,7 @@ class LowRank(keras.layers.Layer):
 
     def _change(self, inputs, training):
         inputs = self.dropout(inputs, training=training)
-        change = ops.matmul(ops.matmul(inputs, self.lora_a), self.lora_b * self.scale)
+        change = _product(inputs, self.lora_a, self.lora_b * self.scale)
         if self.start is not None:
             first, second = self.start
             change -= ops.matmul(ops.matmul(inputs, first), second * self.scale)
@@ -121,6 +123,34 @@ class LowRankTable(keras.layers.Layer):
         """Its part of the file."""
         yield "lora_embedding_A", self.lora_a, True
         yield "lora_embedding_B", self.lora_b, True
+
+
+def _product(inputs, first, second):
+    """`inputs @ first @ second`, which keeps no inputs that can be made again.
+
+    Args:
+        inputs: (..., width).
+        first, second: (width, rank) and (rank, units).
+    """
+    if keras.backend.backend() != "tensorflow" or len(inputs.shape) != 2:
+        return ops.matmul(ops.matmul(inputs, first), second)
+
+    @with_gradient
+    def product(rows, first, second):
+        inner = ops.matmul(rows, first)
+
+        def gradient(upstream):
+            of_inner = ops.matmul(upstream, ops.transpose(second))
+            rows = remade(inputs, of_inner)
+            return (
+                ops.matmul(of_inner, ops.transpose(first)),
+                ops.matmul(ops.transpose(rows), of_inner),
+                ops.matmul(ops.transpose(inner), upstream),
+            )
+
+        return ops.matmul(inner, second), gradient
+
+    return product(inputs, first, second)
 
 
 def _first(init):
