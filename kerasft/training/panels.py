@@ -6,6 +6,7 @@ is read between steps, so it must be cheap, or wait for the end of an epoch.
 
 import resource
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -13,16 +14,25 @@ import tensorflow as tf
 from keras import ops
 
 GIB = 2**30
+STATUS = Path("/proc/self/status")
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # Bytes there, KiB on Linux.
 
 
 def peak_memory() -> dict[str, float]:
     """Most memory that the process and each of its devices have held so far, GiB."""
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT
-    found = {"memory/host_peak_gib": used / GIB}
+    found = {"memory/host_peak_gib": _host_peak() / GIB}
     for number, peak in enumerate(_device_peaks()):
         found[f"memory/gpu_{number}_peak_gib"] = peak / GIB
     return found
+
+
+def _host_peak():
+    """Bytes. On Linux `ru_maxrss` begins with what the starting process held."""
+    status = STATUS.read_text() if STATUS.exists() else ""
+    _, told, rest = status.partition("VmHWM:")
+    if told:
+        return int(rest.split()[0]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT
 
 
 def _device_peaks():

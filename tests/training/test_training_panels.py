@@ -1,5 +1,9 @@
 """The panels beside the curves show what the task and the data are."""
 
+import ast
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ from tiny_tasks import LABELS, tiny_rows
 
 import kerasft as kft
 from kerasft._errors import SettingsError
+from kerasft.training import panels
 from kerasft.training.step_profile import StepProfile
 from kerasft.training.summaries import counts_by_bin
 
@@ -57,6 +62,25 @@ def test_recipe_norms_memory_lengths_and_histograms_are_written(fitted):
     text = read(folder / "final")["recipe"][0].item().decode()
     assert text.splitlines() == ["    epochs: 2", "    <b>: 3"]
     assert "report/reliability" in read(folder / "validation")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of Linux alone")
+def test_memory_of_the_starting_process_is_not_counted():
+    ballast = np.ones(2**28)  # 2 GiB
+    code = "from kerasft.training import panels; print(panels.peak_memory())"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    peaks = ast.literal_eval(told.stdout)
+    assert 0.1 < peaks["memory/host_peak_gib"] < ballast.nbytes / 2**30
+
+
+@pytest.mark.parametrize("status", [None, "Name: python\n"])
+def test_memory_is_told_where_the_system_keeps_no_such_record(status, tmp_path):
+    file = tmp_path / "status"
+    if status is not None:
+        file.write_text(status)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(panels, "STATUS", file)
+        assert 0.1 < panels.peak_memory()["memory/host_peak_gib"] < 100
 
 
 def test_chosen_steps_are_profiled_and_marked(fitted):
