@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kerasft._errors import SettingsError
+from kerasft.checkpoints.folders import CHECKPOINT_FILES
 from kerasft.training.settings import ModelSettings, overrides, setting
 from kerasft.workflows.console import RESULTS
-from kerasft.workflows.run_folder import raise_unless_writable
+from kerasft.workflows.run_folder import unused
 from kerasft.workflows.trained import open_run
 
+WHY = "The merged checkpoint would replace what is there"
 ModelOverrides = overrides(ModelSettings, "Model")
 
 
@@ -31,11 +33,10 @@ def merge(settings: MergeSettings) -> Path:
         The folder.
 
     Raises:
-        KerasftError: no adapter, one that cannot be merged, or a base that is not
-            found; nothing is written then.
+        KerasftError: no adapter, one that cannot be merged, a base that is not found,
+            or a folder that holds a checkpoint; nothing is written then.
     """
-    out = Path(settings.out).expanduser()
-    raise_unless_writable(out)
+    out = unused(settings.out, (*CHECKPOINT_FILES, "adapter_config.json"), WHY)
     task = open_run(settings.adapter).load(settings)
     if task.active_adapter is None:
         raise SettingsError(

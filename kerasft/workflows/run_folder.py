@@ -60,6 +60,30 @@ def claim(out: str) -> Path:
     return folder
 
 
+def unused(out: str, own, why: str) -> Path:
+    """A folder that what is made can be put into; nothing is made yet.
+
+    Args:
+        out: the folder, as it was given.
+        own: names, or patterns of them, of files that may not be there.
+        why: what would be wrong with them there.
+
+    Raises:
+        SettingsError: it cannot be written, is a file, or holds such files.
+    """
+    folder = Path(out).expanduser()
+    raise_unless_writable(folder)
+    if folder.exists() and not folder.is_dir():
+        raise SettingsError(f"out is {out}, which is a file. Name a folder.")
+    taken = sorted({path.name for name in own for path in folder.glob(name)})
+    if taken:
+        raise SettingsError(
+            f"out is {out}, which holds {', '.join(taken[:5])}. {why}: choose a new "
+            "folder."
+        )
+    return folder
+
+
 @contextmanager
 def place_of(folder: Path, chief: bool):
     """Where a process of a run writes: its folder, or one for what nobody will read.

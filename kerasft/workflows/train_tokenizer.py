@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from kerasft._errors import SettingsError
 from kerasft.training.column_settings import (
     ColumnSettings,
     DocumentSettings,
@@ -17,9 +16,10 @@ from kerasft.training.column_settings import (
 )
 from kerasft.training.settings import Files, at_least, setting
 from kerasft.workflows.console import RESULTS
-from kerasft.workflows.run_folder import raise_unless_writable
+from kerasft.workflows.run_folder import unused
 
 BATCH, SAMPLE = 1000, 1000  # texts
+WHY = "Another tokenizer would not fit what was made with that one"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,7 @@ def train_tokenizer(settings: TrainTokenizerSettings) -> Path:
     from kerasft.data.progress import SHOWN_FROM
     from kerasft.data.vocabulary import KINDS, learned, tokenizer_files
 
-    folder = _new_folder(settings.out, TOKENIZER_FILES)
+    folder = unused(settings.out, (*TOKENIZER_FILES, "config.json"), WHY)
     rows = _rows(settings)
     kind, more = KINDS[settings.kind], settings.special_tokens or []
     starts = range(0, len(rows), BATCH)
@@ -94,21 +94,6 @@ def train_tokenizer(settings: TrainTokenizerSettings) -> Path:
         for name, content in files.items():
             (new / name).write_bytes(content)
     _tell(folder, tokenizer, rows)
-    return folder
-
-
-def _new_folder(out, own):
-    folder = Path(out).expanduser()
-    raise_unless_writable(folder)
-    if folder.exists() and not folder.is_dir():
-        raise SettingsError(f"out is {out}, which is a file. Name a folder.")
-    there = sorted(path.name for path in folder.glob("*")) if folder.exists() else []
-    taken = [name for name in there if name in own or name == "config.json"]
-    if taken:
-        raise SettingsError(
-            f"out is {out}, which holds {', '.join(taken)}. Another tokenizer would "
-            "not fit what was made with that one: choose a new folder."
-        )
     return folder
 
 

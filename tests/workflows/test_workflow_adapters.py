@@ -92,6 +92,14 @@ def test_merged_it_is_a_checkpoint_that_predicts_the_same(adapted, here):
     assert scores["merged"] == pytest.approx(scores[str(adapted)], abs=1e-5)
 
 
+def test_merging_replaces_no_checkpoint(adapted, here, refused):
+    before = {p: p.read_bytes() for p in adapted.rglob("*") if p.is_file()}
+    told = " ".join(refused("merge", str(adapted), "--out", str(adapted)).split())
+    assert "which holds adapter_config.json" in told and "choose a new folder" in told
+    assert "config.json" in refused("merge", str(adapted), "--out", "tiny")
+    assert {p: p.read_bytes() for p in adapted.rglob("*") if p.is_file()} == before
+
+
 def test_mistakes_are_told_before_anything_is_written(adapted, here, refused):
     run = [*FINETUNE, "--out", "runs/never"]
     told = {
