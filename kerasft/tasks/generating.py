@@ -35,7 +35,8 @@ class Generating:
 
         Raises:
             SettingsError: settings that are not known, or cannot be.
-            DataError: an empty prompt, or one with no room behind it.
+            DataError: a prompt that is neither, an empty one, or one with no room
+                behind it.
         """
         ids = self._prompt_ids(prompts)
         sampling = Sampling.of(**settings)
@@ -138,6 +139,12 @@ class Generating:
     def _prompt_ids(self, prompts):
         if isinstance(prompts, str):
             raise SettingsError("generate takes a list of prompts: [prompt].")
+        raise_if_any(
+            f"prompt {i} is {prompt!r:.50}; give a text, or turns, a list of dicts "
+            "with role and content"
+            for i, prompt in enumerate(prompts)
+            if not isinstance(prompt, (str, list, tuple))
+        )
         return [
             self.text_ids(prompt)
             if isinstance(prompt, str)
@@ -183,11 +190,12 @@ class Generating:
 
 
 def raise_if_any(problems):
-    """Tell the first problems, and how many more there are.
+    """Tell the first of some problems, and how many more there are.
 
     Raises:
         DataError: there is one.
     """
+    problems = list(problems)
     if problems:
         more = f" (and {len(problems) - 5} more)" if len(problems) > 5 else ""
         raise DataError("; ".join(problems[:5]) + more + ".")

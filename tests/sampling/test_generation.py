@@ -244,6 +244,8 @@ def test_prompts_that_cannot_be_are_refused(decoders):
     _, task = decoders["gpt2"]
     with pytest.raises(SettingsError, match="list of prompts"):
         task.generate("a good film")
+    with pytest.raises(DataError, match="prompt 1 is None; .* prompt 2 is 3.5;"):
+        task.generate(["a", None, 3.5])
     with pytest.raises(DataError, match="prompt 1 has no token"):
         task.generate_ids([[5], []], max_new_tokens=3)
     with pytest.raises(DataError, match="more than the 40 positions"):
