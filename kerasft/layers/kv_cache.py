@@ -74,6 +74,9 @@ def _written(kept, new, first, own):
     """`kept` (batch, heads, capacity, size) with new places from `first` on."""
     batch, heads, count, size = ops.shape(new)
     capacity = ops.shape(kept)[2]
+    if isinstance(first, int) and first == 0:  # So nothing is kept yet.
+        rest = ((0, 0), (0, 0), (0, capacity - count), (0, 0))
+        return ops.pad(ops.cast(new, kept.dtype), rest)
     firsts = ops.arange(batch * heads, dtype="int32") * capacity + first
     rows = ops.reshape(firsts[:, None] + ops.arange(count, dtype="int32"), (-1,))
     flat = ops.reshape(kept, (-1, size))

@@ -181,8 +181,16 @@ def _spread(numbers):
 def chosen(logits, settings, rows, step, seed):
     """The next token of each row, int32 (rows,)."""
     if not settings.chooses:
-        return ops.cast(ops.argmax(logits, axis=-1), "int32")
+        return likeliest(logits)
     return drawn(cut(logits, settings), seed, rows, step)
+
+
+def likeliest(logits):
+    """The token of the largest logit of each row, the first of several, int32 (rows,).
+
+    Keras' argmax tells -0 from 0 on TensorFlow and takes four times as long.
+    """
+    return ops.cast(ops.top_k(logits, 1)[1][:, 0], "int32")
 
 
 def without_ends(logits, end_ids, forbidden):

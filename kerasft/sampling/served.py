@@ -3,7 +3,7 @@
 from keras import ops
 
 from kerasft.sampling.decode import Decoding
-from kerasft.sampling.samplers import cut_by, drawn
+from kerasft.sampling.samplers import cut_by, drawn, likeliest
 
 
 class ServedDecoding(Decoding):
@@ -14,9 +14,9 @@ class ServedDecoding(Decoding):
 
     def _chosen(self, logits, state, made):
         """The next token of each row, int32 (rows,)."""
-        likeliest = ops.cast(ops.argmax(logits, axis=-1), "int32")
+        greedy = likeliest(logits)
         warm = state["temperature"] > 0
         temperature = ops.where(warm, state["temperature"], 1.0)
         logits = cut_by(logits, temperature, state["top_k"], state["top_p"])
         by_chance = drawn(logits, state["seed"], state["rows"], made)
-        return ops.where(warm, by_chance, likeliest)
+        return ops.where(warm, by_chance, greedy)

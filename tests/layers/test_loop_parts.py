@@ -49,6 +49,18 @@ def test_keys_are_written_at_their_places_and_nowhere_else(own, offset, count):
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("offset", [0, 2])
+def test_a_prompt_is_written_behind_virtual_tokens_alone(offset):
+    kept, new = random(2, 3, 9, 4), random(2, 3, 5, 4, seed=1)
+    kept[:, :, offset:] = 0
+    cache = LayerCache(ops.array(kept), ops.array(-kept), 0, offset)
+    found = cache.extended(ops.array(new), ops.array(2 * new))
+    for places, start, added in zip(found, (kept, -kept), (new, 2 * new), strict=True):
+        expected = start.copy()
+        expected[:, :, offset : offset + 5] = added
+        np.testing.assert_array_equal(places, expected)
+
+
 @pytest.mark.parametrize("own", [True, False])
 def test_places_filled_in_a_loop_are_all_there(own):
     kept, new = random(2, 3, 9, 4), random(6, 2, 3, 1, 4, seed=1)
