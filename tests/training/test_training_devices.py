@@ -122,10 +122,13 @@ def test_a_worker_that_waits_for_others_says_so_and_can_be_ended(number):
         text=True,
     )
     told = f"Waiting for the workers {addresses[1]}"
-    assert any(told in line for line in process.stderr)
-    process.send_signal(number)
-    assert process.wait(20) == -number
-    process.stderr.close()
+    try:
+        assert any(told in line for line in process.stderr)
+        process.send_signal(number)
+        assert process.wait(20) == -number
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.parametrize(

@@ -21,13 +21,16 @@ def test_the_logs_of_a_run_are_served_until_ctrl_c(here, run_folder):
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env=os.environ | source
     ) as process:
-        told = process.stdout.readline()
-        assert told.startswith("TensorBoard shows tb_logs/one at http://localhost:")
-        address = told.split(" at ")[1].split(" (")[0]
-        with urllib.request.urlopen(f"{address}data/plugins_listing") as answer:
-            assert json.load(answer)["hparams"]["enabled"]
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
+        try:
+            told = process.stdout.readline()
+            assert told.startswith("TensorBoard shows tb_logs/one at http://localhost:")
+            address = told.split(" at ")[1].split(" (")[0]
+            with urllib.request.urlopen(f"{address}data/plugins_listing") as answer:
+                assert json.load(answer)["hparams"]["enabled"]
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 130
+        finally:
+            process.kill()
 
 
 def test_logs_are_found_by_run_by_folder_and_by_default(here, run_folder):
