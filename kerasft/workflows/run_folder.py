@@ -35,12 +35,9 @@ def claim(out: str) -> Path:
         SettingsError: it cannot be written, holds a finished run, or something else
             that a run would overwrite.
     """
-    folder = Path(out).expanduser()
-    raise_unless_writable(folder)
+    folder = folder_of(out)
     if not folder.exists():
         return folder
-    if not folder.is_dir():
-        raise SettingsError(f"out is {out}, which is a file. Name a folder.")
     if (folder / METRICS).exists() and (folder / RECIPE).exists():
         raise SettingsError(
             f"out is {out}, which holds a finished run. Choose another folder, or "
@@ -71,16 +68,26 @@ def unused(out: str, own, why: str) -> Path:
     Raises:
         SettingsError: it cannot be written, is a file, or holds such files.
     """
-    folder = Path(out).expanduser()
-    raise_unless_writable(folder)
-    if folder.exists() and not folder.is_dir():
-        raise SettingsError(f"out is {out}, which is a file. Name a folder.")
+    folder = folder_of(out)
     taken = sorted({path.name for name in own for path in folder.glob(name)})
     if taken:
         raise SettingsError(
             f"out is {out}, which holds {', '.join(taken[:5])}. {why}: choose a new "
             "folder."
         )
+    return folder
+
+
+def folder_of(out: str) -> Path:
+    """The folder that `out` names, which may not be there yet.
+
+    Raises:
+        SettingsError: it cannot be written, or is a file.
+    """
+    folder = Path(out).expanduser()
+    raise_unless_writable(folder)
+    if folder.exists() and not folder.is_dir():
+        raise SettingsError(f"out is {out}, which is a file. Name a folder.")
     return folder
 
 

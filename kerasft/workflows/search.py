@@ -157,10 +157,7 @@ def _claim(settings):
         SettingsError: it holds a finished search, one with other settings, or
             something else.
     """
-    folder = Path(settings.out).expanduser()
-    run_folder.raise_unless_writable(folder)
-    if folder.exists() and not folder.is_dir():
-        raise SettingsError(f"out is {settings.out}, which is a file. Name a folder.")
+    folder = run_folder.folder_of(settings.out)
     if (folder / BEST_RECIPE).exists():
         raise SettingsError(
             f"out is {settings.out}, which holds a finished search. Choose another "
