@@ -16,7 +16,7 @@ from kerasft.layers.dense import Dense
 from kerasft.layers.dropout import Dropout
 from kerasft.layers.folding import foldable, folded_mix, folded_scores
 from kerasft.layers.mixing import mixed, scores_of
-from kerasft.layers.packing import UNPACKED
+from kerasft.layers.packing import UNPACKED, of_readers
 
 # exp() of it is 0. Not the smallest float32: Keras casts what a layer is given to the
 # compute dtype, and there it would be -inf, and NaN in a row that may see nothing.
@@ -177,7 +177,7 @@ class SelfAttention(keras.layers.Layer):
         """Attention weights, float32."""
         scores = ops.cast(scores, "float32")
         if bias is not None:
-            bias = bias if readers is None else bias[:, :, :readers]
+            bias = bias if readers is None else of_readers(bias, readers, 2)
             scores = scores + ops.cast(bias, "float32")
         return ops.softmax(scores)
 

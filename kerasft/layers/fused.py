@@ -11,7 +11,7 @@ from keras import ops
 
 from kerasft.layers.attention import SelfAttention
 from kerasft.layers.dense import Dense
-from kerasft.layers.packing import UNPACKED
+from kerasft.layers.packing import UNPACKED, of_readers
 from kerasft.layers.rotary import turned
 
 
@@ -82,8 +82,8 @@ class FusedAttention(SelfAttention):
             turn: what `rotation` gives; None: queries and keys are not turned.
             bias: what `attention_bias` gives.
             training: whether to drop.
-            readers: the first so many tokens alone look; None: all of them. These
-                come out in rows, whatever went in.
+            readers: the first so many tokens alone look, or if negative the last; None:
+                all of them. These come out in rows, whatever went in.
             packing: how `tokens` lie.
             cache: a `LayerCache` of earlier tokens, or a `Prefix`, whose keys are not
                 turned; looked at, too; or None.
@@ -92,7 +92,7 @@ class FusedAttention(SelfAttention):
         if turn is not None:
             queries, keys = turned(queries, *turn), turned(keys, *turn)
         if readers is not None:
-            queries = queries[:, :, :readers]
+            queries = of_readers(queries, readers, 2)
         if cache is not None:
             keys, values = cache.extended(keys, values)
         queries = queries * (

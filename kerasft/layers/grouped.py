@@ -11,7 +11,7 @@ from keras import ops
 from kerasft.layers.attention import SelfAttention
 from kerasft.layers.dense import Dense
 from kerasft.layers.norm import RmsNorm
-from kerasft.layers.packing import UNPACKED
+from kerasft.layers.packing import UNPACKED, of_readers
 from kerasft.layers.rotary import turned
 
 
@@ -84,7 +84,7 @@ class GroupedAttention(SelfAttention):
         values = self._split(rows(self.v_proj(tokens)), self.num_kv_heads)
         queries, keys = turned(queries, *turn), turned(keys, *turn)
         if readers is not None:
-            queries = queries[:, :, :readers]
+            queries = of_readers(queries, readers, 2)
         if cache is not None:
             keys, values = cache.extended(keys, values)
         grouped = self._grouped(queries * self.size**-0.5)

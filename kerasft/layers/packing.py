@@ -48,14 +48,20 @@ class Unpacked:
         return rows
 
     def rows(self, tokens, count=None):
-        """The first `count` tokens of each row; None: as it is.
+        """Those of `count` readers; None: as it is.
 
         A slice that takes everything is not free: its gradient is a copy.
         """
-        return tokens if count is None else tokens[:, :count]
+        return tokens if count is None else of_readers(tokens, count, 1)
 
 
 UNPACKED = Unpacked()
+
+
+def of_readers(array, readers, axis):
+    """The first `readers` places of an axis; negative: the last so many."""
+    places = slice(readers) if readers > 0 else slice(readers, None)
+    return array[(*[slice(None)] * axis, places)]
 
 
 def packing_of(attention_mask):

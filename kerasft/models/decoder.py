@@ -68,7 +68,8 @@ class DecoderBackbone(Backbone):
 
         With `cache`, a list of one `LayerCache` a block, the tokens stand behind those
         in it: `attention_mask` is (batch, capacity), of all places of the cache, and
-        `position_ids` (batch, tokens) are needed. The new states are kept there.
+        `position_ids` (batch, tokens) are needed. The new states are kept there. With
+        negative `readers` those of the last so many tokens come out.
         """
         position_ids = self._positions(inputs, cache)
         biases = self._biases(inputs, position_ids, cache)

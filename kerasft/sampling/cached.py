@@ -50,6 +50,24 @@ class CachedDecoder:
             return lambda hidden: ops.matmul(hidden, turned)
         return lambda hidden: self.head(hidden, self.backbone.token_table)
 
+    def read(self, ids, mask, caches, head, readers=-1):
+        """Run prompts.
+
+        Args:
+            ids: int32 (rows, width), padded on the left.
+            mask: (rows, capacity), 1 where there is a token.
+            caches: as of `empty`.
+            head: of `head_for_loop`.
+            readers: -1: hidden states of the last token; None: of all.
+
+        Returns:
+            As `step`.
+        """
+        positions = positions_of(mask[:, : ops.shape(ids)[1]])
+        before = self.backbone.num_virtual
+        layers = [LayerCache(*cache, 0, before) for cache in caches]
+        return self._run(ids, mask, positions, layers, head, readers)
+
     def step(self, ids, mask, positions, caches, first, head=None):
         """Run new tokens.
 
@@ -64,17 +82,20 @@ class CachedDecoder:
 
         Returns:
             Logits (rows, vocabulary) after the last token, float32; hidden states of
-            all of them; the caches.
+            the tokens; the caches.
         """
         before = self.backbone.num_virtual
         own = head is not None
         layers = [LayerCache(*cache, first, before, own) for cache in caches]
+        head = head or self.head_for_loop(None)
+        return self._run(ids, mask, positions, layers, head)
+
+    def _run(self, ids, mask, positions, layers, head, readers=None):
         inputs = {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
-        hidden = self.backbone(inputs, cache=layers)
-        last = hidden[:, -1:]
-        logits = head(last) if head else self.head(last, self.backbone.token_table)
+        hidden = self.backbone(inputs, readers=readers, cache=layers)
+        logits = head(hidden[:, -1:])[:, 0]
         caches = tuple((layer.keys, layer.values) for layer in layers)
-        return ops.cast(logits[:, 0], "float32"), hidden, caches
+        return ops.cast(logits, "float32"), hidden, caches
 
 
 def positions_of(mask):

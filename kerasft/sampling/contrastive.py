@@ -23,7 +23,7 @@ class Contrastive(Decoding):
 
     def begin(self, ids, mask, rows, seed, capacity):
         """Read prompts, padded on the left; choose the first token of each."""
-        state, logits, hidden = self._read(ids, mask, capacity)
+        state, logits, hidden = self._read(ids, mask, capacity, readers=None)
         more = ((0, 0), (0, capacity - ops.shape(ids)[1]), (0, 0))
         hidden = ops.pad(_unit(hidden), more)
         return self._stepped(state | {"logits": logits, "hidden": hidden})

@@ -6,7 +6,7 @@ between the caller may look at the texts, widen the cache, or end some rows.
 
 from keras import ops
 
-from kerasft.sampling.cached import CachedDecoder, positions_of
+from kerasft.sampling.cached import CachedDecoder
 from kerasft.sampling.samplers import History, chosen, penalised, without_ends
 
 
@@ -43,8 +43,8 @@ class Decoding:
         seed = ops.cast(seed, "uint32")
         return self._with_token(state | {"rows": rows, "seed": seed, **told}, logits)
 
-    def _read(self, ids, mask, capacity):
-        """The state behind prompts, logits of what follows, hidden states of all."""
+    def _read(self, ids, mask, capacity, readers=-1):
+        """The state behind prompts, logits of what follows, hidden states."""
         count, width = ops.shape(ids)
         more = ((0, 0), (0, capacity - width))
         state = {
@@ -59,8 +59,9 @@ class Decoding:
         if turned is not None:
             state["turned"] = turned
         caches = self.decoder.empty(count, capacity)
-        logits, hidden, caches = self.decoder.step(
-            ids, state["mask"], positions_of(mask), caches, 0
+        head = self.decoder.head_for_loop(turned)
+        logits, hidden, caches = self.decoder.read(
+            ids, state["mask"], caches, head, readers
         )
         return state | {"caches": caches}, logits, hidden
 
