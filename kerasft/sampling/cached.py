@@ -47,7 +47,7 @@ class CachedDecoder:
     def head_for_loop(self, turned):
         """The head as a function of hidden states, with a `turned_table` or None."""
         if turned is not None:
-            return lambda hidden: ops.matmul(hidden, turned)
+            return lambda hidden: self.head.by_turned(hidden, turned)
         return lambda hidden: self.head(hidden, self.backbone.token_table)
 
     def read(self, ids, mask, caches, head, readers=-1):

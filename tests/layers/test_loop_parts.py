@@ -14,12 +14,13 @@ def random(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
-def test_the_turned_table_gives_the_logits_of_the_head():
-    head, table = NextTokenHead(11, tied=True), random(11, 8)
+@pytest.mark.parametrize("tokens", [11, 64, 150])
+def test_the_turned_table_gives_the_logits_of_the_head(tokens):
+    head, table = NextTokenHead(tokens, tied=True), random(tokens, 8)
     head.build((None, None, 8))
-    hidden = random(3, 1, 8, seed=1)
-    expected = np.asarray(head(hidden, table))
-    assert_allclose(hidden @ np.asarray(head.turned(table)), expected, rtol=1e-4)
+    hidden = random(3, 2, 8, seed=1)
+    found = head.by_turned(hidden, head.turned(table))
+    assert_allclose(found, head(hidden, table), rtol=1e-4, atol=1e-6)
 
 
 def test_a_head_that_is_not_the_plain_table_has_none_to_turn():
