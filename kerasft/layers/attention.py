@@ -177,8 +177,7 @@ class SelfAttention(keras.layers.Layer):
         """Attention weights, float32."""
         scores = ops.cast(scores, "float32")
         if bias is not None:
-            bias = bias if readers is None else of_readers(bias, readers, 2)
-            scores = scores + ops.cast(bias, "float32")
+            scores = scores + ops.cast(of_readers(bias, readers, 2), "float32")
         return ops.softmax(scores)
 
     def _output(self, mixed, training, readers, packing):

@@ -55,8 +55,8 @@ class Block(AdaptableBlock):
         Args:
             tokens: (batch, length, width).
             training: whether to drop.
-            readers: only the first so many tokens are worked out, and come out in rows;
-                None: all, as they lie.
+            readers: only the first so many tokens are worked out, or if negative the
+                last, and come out in rows; None: all, as they lie.
             packing: how `tokens` lie.
             cache: the attention's, if it takes one.
             **seen: what else the attention is given, such as `bias`.

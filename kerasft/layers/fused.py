@@ -91,8 +91,7 @@ class FusedAttention(SelfAttention):
         queries, keys, values = self._parts(packing.rows(self.qkv_proj(tokens)))
         if turn is not None:
             queries, keys = turned(queries, *turn), turned(keys, *turn)
-        if readers is not None:
-            queries = of_readers(queries, readers, 2)
+        queries = of_readers(queries, readers, 2)
         if cache is not None:
             keys, values = cache.extended(keys, values)
         queries = queries * (

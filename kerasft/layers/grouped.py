@@ -83,8 +83,7 @@ class GroupedAttention(SelfAttention):
         keys = self._split(rows(self.k_proj(tokens)), self.num_kv_heads, self.k_norm)
         values = self._split(rows(self.v_proj(tokens)), self.num_kv_heads)
         queries, keys = turned(queries, *turn), turned(keys, *turn)
-        if readers is not None:
-            queries = of_readers(queries, readers, 2)
+        queries = of_readers(queries, readers, 2)
         if cache is not None:
             keys, values = cache.extended(keys, values)
         grouped = self._grouped(queries * self.size**-0.5)

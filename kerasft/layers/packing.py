@@ -35,9 +35,8 @@ class Packing:
         return ops.take(flat, self._places, axis=0)[None]
 
     def rows(self, tokens, count=None):
-        """(1, tokens, width) to (batch, length, width), or its first `count` tokens."""
-        numbers = self._numbers if count is None else self._numbers[:, :count]
-        return ops.take(tokens[0], numbers, axis=0)
+        """(1, tokens, width) to (batch, length, width), or those of `count` readers."""
+        return ops.take(tokens[0], of_readers(self._numbers, count, 1), axis=0)
 
 
 class Unpacked:
@@ -48,18 +47,20 @@ class Unpacked:
         return rows
 
     def rows(self, tokens, count=None):
-        """Those of `count` readers; None: as it is.
-
-        A slice that takes everything is not free: its gradient is a copy.
-        """
-        return tokens if count is None else of_readers(tokens, count, 1)
+        """Those of `count` readers; None: as it is."""
+        return of_readers(tokens, count, 1)
 
 
 UNPACKED = Unpacked()
 
 
 def of_readers(array, readers, axis):
-    """The first `readers` places of an axis; negative: the last so many."""
+    """The first `readers` places of an axis; negative: the last so many; None: all.
+
+    A slice that takes everything is not free: its gradient is a copy.
+    """
+    if readers is None:
+        return array
     places = slice(readers) if readers > 0 else slice(readers, None)
     return array[(*[slice(None)] * axis, places)]
 

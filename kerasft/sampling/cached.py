@@ -64,8 +64,7 @@ class CachedDecoder:
             As `step`.
         """
         positions = positions_of(mask[:, : ops.shape(ids)[1]])
-        before = self.backbone.num_virtual
-        layers = [LayerCache(*cache, 0, before) for cache in caches]
+        layers = self._layers(caches, 0)
         return self._run(ids, mask, positions, layers, head, readers)
 
     def step(self, ids, mask, positions, caches, first, head=None):
@@ -84,11 +83,13 @@ class CachedDecoder:
             Logits (rows, vocabulary) after the last token, float32; hidden states of
             the tokens; the caches.
         """
-        before = self.backbone.num_virtual
-        own = head is not None
-        layers = [LayerCache(*cache, first, before, own) for cache in caches]
+        layers = self._layers(caches, first, own=head is not None)
         head = head or self.head_for_loop(None)
         return self._run(ids, mask, positions, layers, head)
+
+    def _layers(self, caches, first, own=False):
+        before = self.backbone.num_virtual
+        return [LayerCache(*cache, first, before, own) for cache in caches]
 
     def _run(self, ids, mask, positions, layers, head, readers=None):
         inputs = {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
